@@ -1,0 +1,319 @@
+//! Writes the events of a Messages stream.
+
+use std::collections::VecDeque;
+
+use baton_model::{Delta, FinishReason, PartStart, RawJson, StreamEvent, Usage};
+use serde::{Deserialize, Serialize};
+
+use super::super::error::encode_error;
+use super::super::types::{AnswerBlock, Caller, Input, MessageOut, StopDetails, StopOut, UsageOut};
+use super::super::usage::{answer_call_id, encode_stop, encode_usage, message_id};
+use crate::convert::to_json;
+use crate::{ErrorBody, StreamEncoder, StreamOptions};
+
+/// The state of one stream.
+///
+/// One part is open and its deltas are written at once. Parts that begin meanwhile wait, with what is
+/// added to them, until it ends.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    options: StreamOptions,
+    phase: Phase,
+    /// The number of the next block on the wire.
+    next_block: u32,
+    open: Option<OpenPart>,
+    waiting: VecDeque<WaitingPart>,
+    usage: Option<Usage>,
+    finish: Option<(FinishReason, Option<String>)>,
+    calls: bool,
+    refused: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Before,
+    Running,
+    Over,
+}
+
+#[derive(Debug)]
+struct OpenPart {
+    part: u32,
+    block: u32,
+    kind: Kind,
+    /// Clients keep only the last signature they get, so it is written once, at the end.
+    signature: String,
+}
+
+#[derive(Debug)]
+struct WaitingPart {
+    part: u32,
+    start: PartStart,
+    added: String,
+    signature: String,
+    ended: bool,
+}
+
+/// What may be added to an open block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Thinking,
+    Arguments,
+    Nothing,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum EventOut<'e> {
+    MessageStart { message: MessageOut<'e> },
+    ContentBlockStart { index: u32, content_block: AnswerBlock<'e> },
+    ContentBlockDelta { index: u32, delta: DeltaOut<'e> },
+    ContentBlockStop { index: u32 },
+    MessageDelta { delta: StopOut<'e>, usage: UsageOut },
+    MessageStop {},
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum DeltaOut<'e> {
+    #[serde(rename = "text_delta")]
+    Text { text: &'e str },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: &'e str },
+    #[serde(rename = "signature_delta")]
+    Signature { signature: &'e str },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: &'e str },
+}
+
+impl EventOut<'_> {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::MessageStart { .. } => "message_start",
+            Self::ContentBlockStart { .. } => "content_block_start",
+            Self::ContentBlockDelta { .. } => "content_block_delta",
+            Self::ContentBlockStop { .. } => "content_block_stop",
+            Self::MessageDelta { .. } => "message_delta",
+            Self::MessageStop {} => "message_stop",
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        write_frame(self.name(), &to_json(self), out);
+    }
+}
+
+/// Writes one SSE frame. Line ends in the data are white space of a raw block, since in strings they
+/// are escaped; left in, they would end the frame's line.
+fn write_frame(name: &str, data: &[u8], out: &mut Vec<u8>) {
+    for piece in [b"event: ", name.as_bytes(), b"\ndata: "] {
+        out.extend_from_slice(piece);
+    }
+    out.extend(data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    out.extend_from_slice(b"\n\n");
+}
+
+impl StreamEncoder for Encoder {
+    fn encode(&mut self, event: &StreamEvent, out: &mut Vec<u8>) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        match event {
+            StreamEvent::Start { id, model } => {
+                self.options.model.get_or_insert_with(|| model.clone());
+                self.start(id, out);
+            }
+            StreamEvent::PartStart { index, part } => self.start_part(*index, part, out),
+            StreamEvent::Delta { index, delta } => self.add(*index, delta, out),
+            StreamEvent::PartEnd { index } => self.end_part(*index, out),
+            StreamEvent::Usage(usage) => self.usage = Some(*usage),
+            StreamEvent::Finish { reason, stop_sequence } => {
+                self.finish = Some((*reason, stop_sequence.clone()));
+            }
+            // The driver ends or fails the stream itself.
+            StreamEvent::Error(_) | StreamEvent::End => {}
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.start("", out);
+        self.phase = Phase::Over;
+        while let Some(open) = self.open.take() {
+            close(&open, out);
+            self.open_next(out);
+        }
+        let (reason, stop_sequence) = match &self.finish {
+            Some((reason, stop_sequence)) => (*reason, stop_sequence.as_deref()),
+            None => (FinishReason::Stop, None),
+        };
+        let stop_reason = encode_stop(reason, self.calls, self.refused);
+        let delta = StopOut {
+            stop_reason: Some(stop_reason),
+            stop_sequence,
+            stop_details: (stop_reason == "refusal")
+                .then_some(StopDetails::Refusal { category: (), explanation: None }),
+            container: (),
+        };
+        EventOut::MessageDelta { delta, usage: encode_usage(self.usage.as_ref()) }.write(out);
+        EventOut::MessageStop {}.write(out);
+    }
+
+    fn fail(&mut self, error: &ErrorBody<'_>, out: &mut Vec<u8>) {
+        self.phase = Phase::Over;
+        write_frame("error", &encode_error(error), out);
+    }
+}
+
+impl Encoder {
+    /// An encoder for one stream.
+    pub(crate) const fn new(options: StreamOptions) -> Self {
+        Self {
+            options,
+            phase: Phase::Before,
+            next_block: 0,
+            open: None,
+            waiting: VecDeque::new(),
+            usage: None,
+            finish: None,
+            calls: false,
+            refused: false,
+        }
+    }
+
+    fn start(&mut self, id: &str, out: &mut Vec<u8>) {
+        if self.phase != Phase::Before {
+            return;
+        }
+        self.phase = Phase::Running;
+        let id = if id.is_empty() { &self.options.id } else { id };
+        let message = MessageOut {
+            id: &message_id(id),
+            r#type: "message",
+            role: "assistant",
+            model: self.options.model.as_deref().unwrap_or_default(),
+            content: Vec::new(),
+            stop: StopOut::default(),
+            usage: encode_usage(self.usage.as_ref()),
+        };
+        EventOut::MessageStart { message }.write(out);
+    }
+
+    fn start_part(&mut self, part: u32, start: &PartStart, out: &mut Vec<u8>) {
+        self.start("", out);
+        if matches!(start, PartStart::Other(raw) if !is_own_block(raw)) {
+            return;
+        }
+        if self.open.is_none() {
+            return self.open_block(part, start, out);
+        }
+        let start = start.clone();
+        self.waiting.push_back(WaitingPart {
+            part,
+            start,
+            added: String::new(),
+            signature: String::new(),
+            ended: false,
+        });
+    }
+
+    fn open_block(&mut self, part: u32, start: &PartStart, out: &mut Vec<u8>) {
+        let index = self.next_block;
+        self.next_block += 1;
+        let call_id = match start {
+            PartStart::ToolCall { id, .. } => answer_call_id(id, index as usize),
+            _ => String::new(),
+        };
+        let (kind, content_block) = match start {
+            PartStart::Text | PartStart::Refusal => {
+                (Kind::Text, AnswerBlock::Text { citations: (), text: "" })
+            }
+            PartStart::Reasoning => (Kind::Thinking, AnswerBlock::Thinking { signature: "", thinking: "" }),
+            PartStart::RedactedReasoning { data } => (Kind::Nothing, AnswerBlock::RedactedThinking { data }),
+            PartStart::ToolCall { name, .. } => {
+                let (caller, input) = (Caller::Direct {}, Input::of("{}"));
+                (Kind::Arguments, AnswerBlock::ToolUse { caller, id: &call_id, input, name })
+            }
+            PartStart::Other(raw) => (Kind::Nothing, AnswerBlock::Other(raw)),
+        };
+        self.calls |= kind == Kind::Arguments;
+        self.refused |= *start == PartStart::Refusal;
+        EventOut::ContentBlockStart { index, content_block }.write(out);
+        self.open = Some(OpenPart { part, block: index, kind, signature: String::new() });
+    }
+
+    fn add(&mut self, part: u32, delta: &Delta, out: &mut Vec<u8>) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.part == part) {
+            match delta {
+                Delta::Signature(more) => open.signature.push_str(more),
+                Delta::Text(more) | Delta::Arguments(more) => write_delta(open, more, out),
+            }
+        } else if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.part == part) {
+            match delta {
+                Delta::Signature(more) => waiting.signature.push_str(more),
+                Delta::Text(more) | Delta::Arguments(more) => waiting.added.push_str(more),
+            }
+        }
+    }
+
+    fn end_part(&mut self, part: u32, out: &mut Vec<u8>) {
+        if let Some(open) = self.open.take_if(|open| open.part == part) {
+            close(&open, out);
+            self.open_next(out);
+        } else if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.part == part) {
+            waiting.ended = true;
+        }
+    }
+
+    /// Writes parts that waited, up to one that has not ended.
+    fn open_next(&mut self, out: &mut Vec<u8>) {
+        while self.open.is_none()
+            && let Some(next) = self.waiting.pop_front()
+        {
+            self.open_block(next.part, &next.start, out);
+            if let Some(open) = &mut self.open {
+                open.signature = next.signature;
+                write_delta(open, &next.added, out);
+            }
+            if let Some(open) = self.open.take_if(|_| next.ended) {
+                close(&open, out);
+            }
+        }
+    }
+}
+
+fn write_delta(open: &OpenPart, added: &str, out: &mut Vec<u8>) {
+    if added.is_empty() {
+        return;
+    }
+    let delta = match open.kind {
+        Kind::Text => DeltaOut::Text { text: added },
+        Kind::Thinking => DeltaOut::Thinking { thinking: added },
+        Kind::Arguments => DeltaOut::InputJson { partial_json: added },
+        Kind::Nothing => return,
+    };
+    EventOut::ContentBlockDelta { index: open.block, delta }.write(out);
+}
+
+fn close(open: &OpenPart, out: &mut Vec<u8>) {
+    if open.kind == Kind::Thinking && !open.signature.is_empty() {
+        let delta = DeltaOut::Signature { signature: &open.signature };
+        EventOut::ContentBlockDelta { index: open.block, delta }.write(out);
+    }
+    EventOut::ContentBlockStop { index: open.block }.write(out);
+}
+
+/// Whether a raw block is one of this dialect: its origin is not told on a stream.
+fn is_own_block(raw: &RawJson) -> bool {
+    #[derive(Deserialize)]
+    struct Kind {
+        r#type: String,
+    }
+    raw.read::<Kind>().is_ok_and(|Kind { r#type: kind }| {
+        kind.ends_with("_tool_result")
+            || ["server_tool_use", "mcp_tool_use", "container_upload"].contains(&kind.as_str())
+    })
+}

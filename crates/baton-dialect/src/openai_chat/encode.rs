@@ -1,0 +1,214 @@
+//! Writes a request for an upstream that speaks this dialect, from a request of any origin.
+//!
+//! - Start with [`encode_request`].
+//! - **Invariant:** what is left out is named in `dropped`, by the name it has at the client.
+
+mod messages;
+mod rounds;
+mod wire;
+
+use baton_model::{
+    Dialect, OutputFormat, RawJson, RawObject, Reasoning, Request, Sampling, Tool, ToolChoice,
+};
+use bytes::Bytes;
+use serde_json::json;
+
+pub(super) use wire::WireCall;
+
+use wire::{WireChoice, WireFunction, WireParameters, WireTool};
+
+use crate::convert::{ObjectWriter, effort_of_budget};
+use crate::{EncodeTarget, Encoded};
+
+/// OpenAI takes no more stop sequences than these.
+const MAX_STOPS: usize = 4;
+
+pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> Encoded {
+    let mut out = Writer { body: ObjectWriter::new(), dropped: Vec::new(), origin: request.origin };
+    out.body.member("model", target.model);
+    out.body.member("messages", &messages::encode(&request.messages, &mut out.dropped));
+    out.tools(request);
+    out.output(&request.output);
+    out.sampling(&request.sampling, target.model);
+    out.reasoning(request.reasoning.as_ref());
+    out.body.optional("user", request.user.as_ref());
+    out.stream(request, target);
+    out.extra(&request.extra);
+    Encoded { body: out.body.finish(), dropped: out.dropped }
+}
+
+/// A mark that only the vendor it was set for understands.
+const CACHE_MARK: &str = "cache_control";
+
+fn drop_once(dropped: &mut Vec<String>, name: &str) {
+    if !dropped.iter().any(|known| known == name) {
+        dropped.push(name.to_owned());
+    }
+}
+
+struct Writer {
+    body: ObjectWriter,
+    dropped: Vec<String>,
+    origin: Dialect,
+}
+
+impl Writer {
+    fn is_ours(&self) -> bool {
+        self.origin == Dialect::OpenaiChat
+    }
+
+    fn leave_out(&mut self, name: &str) {
+        drop_once(&mut self.dropped, name);
+    }
+
+    fn tools(&mut self, request: &Request) {
+        let mut tools = Vec::with_capacity(request.tools.len());
+        for (i, tool) in request.tools.iter().enumerate() {
+            tools.extend(self.tool(i, tool));
+        }
+        if !tools.is_empty() {
+            self.body.member("tools", &tools);
+        }
+        // OpenAI refuses both without tools, where they mean nothing anyway.
+        let choice = request.tool_choice.as_ref();
+        match choice {
+            Some(choice) if !tools.is_empty() => self.body.member("tool_choice", &WireChoice::from(choice)),
+            Some(ToolChoice::Auto | ToolChoice::None) | None => {}
+            Some(ToolChoice::Required | ToolChoice::Tool(_)) => self.leave_out("tool_choice"),
+        }
+        match request.parallel_tool_calls {
+            Some(parallel) if !tools.is_empty() => self.body.member("parallel_tool_calls", &parallel),
+            _ => {}
+        }
+    }
+
+    fn tool<'a>(&mut self, i: usize, tool: &'a Tool) -> Option<WireTool<'a>> {
+        match tool {
+            Tool::Function { name, description, parameters, strict, cache } => {
+                if cache.is_some() && !self.is_ours() {
+                    self.leave_out(CACHE_MARK);
+                }
+                let parameters = WireParameters::new(parameters.as_ref());
+                let function =
+                    WireFunction { name, description: description.as_deref(), parameters, strict: *strict };
+                let cache_control = cache.as_ref().map(|mark| &mark.0).filter(|_| self.is_ours());
+                Some(WireTool::Function { kind: "function", function, cache_control })
+            }
+            Tool::Vendor { raw, origin, .. } if origin.dialect == Dialect::OpenaiChat => {
+                Some(WireTool::Vendor(raw))
+            }
+            Tool::Vendor { name, .. } => {
+                self.leave_out(&format!("tools[{i}] ({name})"));
+                None
+            }
+        }
+    }
+
+    fn output(&mut self, output: &OutputFormat) {
+        match output {
+            OutputFormat::Text => {}
+            OutputFormat::JsonObject => self.body.member("response_format", &json!({"type": "json_object"})),
+            OutputFormat::JsonSchema { name, description, schema, strict } => {
+                let mut inner = ObjectWriter::new();
+                inner.member("name", name);
+                inner.optional("description", description.as_ref());
+                inner.member("schema", schema);
+                inner.optional("strict", strict.as_ref());
+                let mut format = ObjectWriter::new();
+                format.member("type", "json_schema");
+                format.raw_member("json_schema", &inner.finish());
+                self.body.raw_member("response_format", &format.finish());
+            }
+        }
+    }
+
+    fn sampling(&mut self, sampling: &Sampling, model: &str) {
+        let Sampling {
+            temperature,
+            top_p,
+            top_k,
+            max_output_tokens,
+            stop,
+            seed,
+            frequency_penalty,
+            presence_penalty,
+        } = sampling;
+        self.body.optional(limit_key(model), max_output_tokens.as_ref());
+        self.body.optional("temperature", temperature.as_ref());
+        self.body.optional("top_p", top_p.as_ref());
+        match top_k {
+            // No member of OpenAI's own, but compatible servers take it: who sent it here meant that.
+            Some(top_k) if self.is_ours() => self.body.member("top_k", top_k),
+            Some(_) => self.leave_out("top_k"),
+            None => {}
+        }
+        self.stop(stop);
+        self.body.optional("seed", seed.as_ref());
+        self.body.optional("frequency_penalty", frequency_penalty.as_ref());
+        self.body.optional("presence_penalty", presence_penalty.as_ref());
+    }
+
+    fn stop(&mut self, stop: &[String]) {
+        let sent = if self.is_ours() { stop } else { stop.get(..MAX_STOPS).unwrap_or(stop) };
+        if !sent.is_empty() {
+            self.body.member("stop", sent);
+        }
+        if sent.len() < stop.len() {
+            self.leave_out(&format!("stop_sequences[{MAX_STOPS}..]"));
+        }
+    }
+
+    fn reasoning(&mut self, reasoning: Option<&Reasoning>) {
+        let Some(Reasoning { effort, budget_tokens, raw }) = reasoning else { return };
+        if self.is_ours() {
+            match raw {
+                Some(raw) => self.body.member("reasoning", raw),
+                None => self.body.optional("reasoning_effort", effort.as_ref()),
+            }
+            return;
+        }
+        match effort.as_deref().or_else(|| budget_tokens.map(effort_of_budget)) {
+            // Models that cannot think refuse the word, and the others take no `none` before GPT-5.1.
+            Some("none") | None => self.leave_out("thinking"),
+            Some(effort) => self.body.member("reasoning_effort", effort),
+        }
+    }
+
+    fn stream(&mut self, request: &Request, target: &EncodeTarget<'_>) {
+        if !target.stream {
+            return;
+        }
+        self.body.member("stream", &true);
+        let given = request.extra.iter().find(|(key, _)| key == "stream_options" && self.is_ours());
+        let options = given.map(|(_, raw)| with_usage(raw));
+        self.body.raw_member("stream_options", options.as_deref().unwrap_or(USAGE_ONLY));
+    }
+
+    fn extra(&mut self, extra: &[(String, RawJson)]) {
+        for (key, value) in extra {
+            if !self.is_ours() {
+                self.leave_out(key);
+            } else if key != "stream_options" {
+                self.body.member(key, value);
+            }
+        }
+    }
+}
+
+/// The member that asks for usage on a stream, alone.
+pub(super) const USAGE_ONLY: &[u8] = br#"{"include_usage":true}"#;
+
+/// The client's stream options, with usage asked for.
+pub(super) fn with_usage(options: &RawJson) -> Vec<u8> {
+    let asked = [("include_usage", Some(Bytes::from_static(b"true")))];
+    RawObject::parse(Bytes::copy_from_slice(options.get().as_bytes()))
+        .map_or_else(|_| USAGE_ONLY.to_vec(), |options| options.rewrite(&asked).concat())
+}
+
+/// OpenAI's thinking models refuse `max_tokens`, and most compatible servers know nothing else.
+/// <https://platform.openai.com/docs/api-reference/chat/create#chat-create-max_tokens>
+fn limit_key(model: &str) -> &'static str {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let thinks = ["o1", "o3", "o4", "gpt-5", "codex"].iter().any(|family| name.starts_with(family));
+    if thinks { "max_completion_tokens" } else { "max_tokens" }
+}

@@ -1,0 +1,235 @@
+//! Chunks of an upstream become model events.
+//!
+//! Text, refusal and reasoning stand one after the other: a new kind closes the one before. Tool calls
+//! stay open until the end, because their fragments may interleave.
+
+use baton_model::{Delta, Dialect, Fault, PartKind, PartStart, StreamEvent};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::super::answer::{Said, decode_part, finish};
+use super::super::types::{Content, ReasoningDetail};
+use super::super::usage::Usage;
+use super::super::{error, parse, reasoning, unreadable};
+use super::tool_calls::ToolCalls;
+use crate::StreamDecoder;
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    id: Option<String>,
+    model: Option<String>,
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
+    usage: Option<Usage>,
+    x_groq: Option<Groq>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    index: Option<u64>,
+    #[serde(borrow)]
+    delta: Option<Said<'a>>,
+    /// Some servers send a whole answer in one chunk.
+    #[serde(borrow)]
+    message: Option<Said<'a>>,
+    finish_reason: Option<String>,
+}
+
+/// Groq's place for usage when nobody asked for it in the usual one.
+#[derive(Deserialize)]
+struct Groq {
+    usage: Option<Usage>,
+}
+
+/// The kinds of part that stand one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Prose {
+    Text,
+    Refusal,
+    Reasoning,
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Silent,
+    Speaking,
+    Finished,
+    Over,
+}
+
+/// Reads one stream.
+#[derive(Debug, Default)]
+pub(crate) struct Decoder {
+    phase: Phase,
+    open: Option<(Prose, u32)>,
+    calls: ToolCalls,
+    next_part: u32,
+}
+
+impl StreamDecoder for Decoder {
+    fn decode(&mut self, event: &str, data: &[u8], out: &mut Vec<StreamEvent>) -> Result<(), Fault> {
+        let data = data.trim_ascii();
+        if self.phase == Phase::Over || data.is_empty() {
+            return Ok(());
+        }
+        if data == b"[DONE]" {
+            self.close_all(out)?;
+            self.phase = Phase::Over;
+            out.push(StreamEvent::End);
+            return Ok(());
+        }
+        if event == "error" {
+            out.push(StreamEvent::Error(error::error_in_answer(data)));
+            return Ok(());
+        }
+        let chunk: Chunk<'_> = parse(data, "a chunk of the provider's stream")?;
+        if chunk.error.is_some() || (chunk.choices.is_none() && error::is_bare_error(data)) {
+            out.push(StreamEvent::Error(error::error_in_answer(data)));
+            return Ok(());
+        }
+        self.chunk(chunk, out)
+    }
+}
+
+impl Decoder {
+    fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Fault> {
+        // Azure opens with a chunk that has no choices and no id.
+        let choice = chunk.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0);
+        if self.phase == Phase::Silent && choice.is_some() {
+            self.phase = Phase::Speaking;
+            let id = chunk.id.unwrap_or_default();
+            self.calls.name_answer(&id);
+            out.push(StreamEvent::Start { id, model: chunk.model.unwrap_or_default() });
+        }
+        if let Some(Choice { delta, message, finish_reason: word, .. }) = choice
+            && self.phase == Phase::Speaking
+        {
+            if let Some(said) = delta.or(message) {
+                self.said(said, out)?;
+            }
+            // Some servers send an empty word until they are done.
+            if let Some(word) = word.filter(|word| !word.is_empty()) {
+                self.close_all(out)?;
+                self.phase = Phase::Finished;
+                let reason = finish(Some(&word), !self.calls.is_empty());
+                out.push(StreamEvent::Finish { reason, stop_sequence: None });
+            }
+        }
+        let usage = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
+        out.extend(usage.map(|usage| StreamEvent::Usage(usage.to_model())));
+        Ok(())
+    }
+
+    fn said(&mut self, said: Said<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Fault> {
+        let details = said.reasoning_details.unwrap_or_default();
+        if details.is_empty() {
+            let text = said.reasoning_content.or(said.reasoning);
+            self.prose(Prose::Reasoning, text.unwrap_or_default(), out);
+        }
+        for raw in details {
+            self.detail(raw, out);
+        }
+        match said.content {
+            Some(Content::Text(text)) => self.prose(Prose::Text, text, out),
+            Some(Content::Parts(list)) => self.parts(&list, out),
+            None => {}
+        }
+        self.prose(Prose::Refusal, said.refusal.unwrap_or_default(), out);
+        for raw in said.tool_calls.into_iter().flatten() {
+            let call = serde_json::from_str(raw.get())
+                .map_err(|error| unreadable("a tool call in the provider's stream", &error))?;
+            self.close_prose(out);
+            self.calls.fragment(call, &mut self.next_part, out);
+        }
+        if let Some(function) = said.function_call {
+            self.close_prose(out);
+            self.calls.function(&function, &mut self.next_part, out);
+        }
+        Ok(())
+    }
+
+    fn parts(&mut self, list: &[&RawValue], out: &mut Vec<StreamEvent>) {
+        for part in list.iter().filter_map(|raw| decode_part(raw)) {
+            match part.kind {
+                PartKind::Text(text) => self.prose(Prose::Text, text, out),
+                PartKind::Refusal(text) => self.prose(Prose::Refusal, text, out),
+                PartKind::Reasoning { text, .. } => self.prose(Prose::Reasoning, text, out),
+                PartKind::Other(raw) => self.whole(PartStart::Other(raw), out),
+                _ => {}
+            }
+        }
+    }
+
+    /// An entry of `reasoning_details`. Signatures and seals pass when their maker has a dialect of
+    /// its own here; nobody could check the others.
+    fn detail(&mut self, raw: &RawValue, out: &mut Vec<StreamEvent>) {
+        let Ok(detail) = serde_json::from_str::<ReasoningDetail>(raw.get()) else { return };
+        let known_maker = reasoning::dialect_of(detail.format.as_deref()) != Dialect::OpenaiChat;
+        let text = detail.text.or(detail.summary).unwrap_or_default();
+        self.prose(Prose::Reasoning, text, out);
+        if !known_maker {
+            return;
+        }
+        if let Some(signature) = detail.signature {
+            let index = self.open(Prose::Reasoning, out);
+            out.push(StreamEvent::Delta { index, delta: Delta::Signature(signature) });
+            // What follows a signature is not covered by it.
+            self.close_prose(out);
+        }
+        if let Some(data) = detail.data {
+            self.whole(PartStart::RedactedReasoning { data }, out);
+        }
+    }
+
+    fn prose(&mut self, kind: Prose, text: String, out: &mut Vec<StreamEvent>) {
+        if !text.is_empty() {
+            let index = self.open(kind, out);
+            out.push(StreamEvent::Delta { index, delta: Delta::Text(text) });
+        }
+    }
+
+    fn open(&mut self, kind: Prose, out: &mut Vec<StreamEvent>) -> u32 {
+        if let Some((open, index)) = self.open
+            && open == kind
+        {
+            return index;
+        }
+        self.close_prose(out);
+        let index = next(&mut self.next_part);
+        let part = match kind {
+            Prose::Text => PartStart::Text,
+            Prose::Refusal => PartStart::Refusal,
+            Prose::Reasoning => PartStart::Reasoning,
+        };
+        out.push(StreamEvent::PartStart { index, part });
+        self.open = Some((kind, index));
+        index
+    }
+
+    fn whole(&mut self, part: PartStart, out: &mut Vec<StreamEvent>) {
+        self.close_prose(out);
+        let index = next(&mut self.next_part);
+        out.push(StreamEvent::PartStart { index, part });
+        out.push(StreamEvent::PartEnd { index });
+    }
+
+    fn close_prose(&mut self, out: &mut Vec<StreamEvent>) {
+        out.extend(self.open.take().map(|(_, index)| StreamEvent::PartEnd { index }));
+    }
+
+    fn close_all(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), Fault> {
+        self.close_prose(out);
+        self.calls.close(&mut self.next_part, out)
+    }
+}
+
+/// The number of the next part.
+pub(super) const fn next(counter: &mut u32) -> u32 {
+    let index = *counter;
+    *counter += 1;
+    index
+}

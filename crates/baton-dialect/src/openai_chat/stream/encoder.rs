@@ -1,0 +1,256 @@
+//! Model events become chunks for a client.
+//!
+//! What SDKs are known to trip over is kept: the first delta has the role, each tool fragment has its
+//! `index`, id and name stand in the first fragment only, one chunk has a finish reason, and usage has
+//! a chunk of its own only if the client asked.
+
+use baton_model::{Delta, Dialect, FinishReason, PartStart, StreamEvent, Usage};
+use serde::Serialize;
+
+use super::super::reasoning::Detail;
+use super::super::usage::WireUsage;
+use super::super::{encode_error, finish_word};
+use crate::convert::{ObjectWriter, push_json};
+use crate::{ErrorBody, StreamEncoder, StreamOptions};
+
+/// Writes one stream.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    options: StreamOptions,
+    /// All of a chunk before its delta: it is the same in each.
+    head: Vec<u8>,
+    role_sent: bool,
+    open: Vec<Open>,
+    tool_calls: u32,
+    details: u32,
+    finished: bool,
+    usage: Option<Usage>,
+    over: bool,
+}
+
+/// A part that is not closed yet.
+#[derive(Debug)]
+struct Open {
+    index: u32,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Text,
+    Refusal,
+    Reasoning,
+    ToolCall { number: u32, has_arguments: bool },
+    Unseen,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum WireDelta<'a> {
+    Content(&'a str),
+    Refusal(&'a str),
+    ReasoningContent(&'a str),
+    ReasoningDetails([Detail<'a>; 1]),
+    ToolCalls([Fragment<'a>; 1]),
+}
+
+/// The delta of the first chunk.
+#[derive(Serialize)]
+struct Opening {
+    role: &'static str,
+    content: &'static str,
+}
+
+/// The delta of the chunk with the finish reason.
+#[derive(Serialize)]
+struct Nothing {}
+
+#[derive(Serialize)]
+struct Fragment<'a> {
+    index: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    function: FragmentFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct FragmentFunction<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    arguments: &'a str,
+}
+
+impl StreamEncoder for Encoder {
+    fn encode(&mut self, event: &StreamEvent, out: &mut Vec<u8>) {
+        if self.over {
+            return;
+        }
+        match event {
+            StreamEvent::Start { id, model } => {
+                self.options.model.get_or_insert_with(|| model.clone());
+                if !id.is_empty() && self.head.is_empty() {
+                    id.clone_into(&mut self.options.id);
+                }
+                self.role(out);
+            }
+            StreamEvent::PartStart { index, part } => self.part_start(*index, part, out),
+            StreamEvent::Delta { index, delta } => self.delta(*index, delta, out),
+            StreamEvent::PartEnd { index } => self.part_end(*index, out),
+            StreamEvent::Usage(usage) => self.usage.get_or_insert_default().absorb(usage),
+            StreamEvent::Finish { reason, .. } => self.finish(*reason, out),
+            // The caller turns an error into a fallback or into `fail`, and the end into `end`.
+            StreamEvent::Error(_) | StreamEvent::End => {}
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if self.over {
+            return;
+        }
+        self.finish(FinishReason::Stop, out);
+        if let Some(usage) = self.usage.filter(|_| self.options.include_usage) {
+            self.start_chunk(out);
+            out.extend_from_slice(b"],\"usage\":");
+            push_json(out, &WireUsage::from(&usage));
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+        self.over = true;
+    }
+
+    fn fail(&mut self, error: &ErrorBody<'_>, out: &mut Vec<u8>) {
+        if self.over {
+            return;
+        }
+        out.extend_from_slice(b"event: error\ndata: ");
+        out.extend_from_slice(&encode_error(error));
+        out.extend_from_slice(b"\n\n");
+        self.over = true;
+    }
+}
+
+impl Encoder {
+    pub(crate) const fn new(options: StreamOptions) -> Self {
+        Self {
+            options,
+            head: Vec::new(),
+            role_sent: false,
+            open: Vec::new(),
+            tool_calls: 0,
+            details: 0,
+            finished: false,
+            usage: None,
+            over: false,
+        }
+    }
+
+    fn part_start(&mut self, index: u32, part: &PartStart, out: &mut Vec<u8>) {
+        let kind = match part {
+            PartStart::Text => Kind::Text,
+            PartStart::Refusal => Kind::Refusal,
+            PartStart::Reasoning => Kind::Reasoning,
+            PartStart::RedactedReasoning { data } => {
+                let detail = Detail::sealed(data, Dialect::AnthropicMessages, self.details);
+                self.details += 1;
+                self.write(&WireDelta::ReasoningDetails([detail]), out);
+                Kind::Unseen
+            }
+            PartStart::ToolCall { id, name } => {
+                let number = self.tool_calls;
+                self.tool_calls += 1;
+                let function = FragmentFunction { name: Some(name), arguments: "" };
+                let fragment = Fragment { index: number, id: Some(id), kind: Some("function"), function };
+                self.write(&WireDelta::ToolCalls([fragment]), out);
+                Kind::ToolCall { number, has_arguments: false }
+            }
+            PartStart::Other(_) => Kind::Unseen,
+        };
+        self.open.push(Open { index, kind });
+    }
+
+    fn delta(&mut self, index: u32, delta: &Delta, out: &mut Vec<u8>) {
+        let Some(open) = self.open.iter_mut().find(|open| open.index == index) else { return };
+        if delta.is_empty() {
+            return;
+        }
+        let wire = match (&mut open.kind, delta) {
+            (Kind::Text, Delta::Text(text)) => WireDelta::Content(text),
+            (Kind::Refusal, Delta::Text(text)) => WireDelta::Refusal(text),
+            (Kind::Reasoning, Delta::Text(text)) => WireDelta::ReasoningContent(text),
+            (Kind::Reasoning, Delta::Signature(signature)) => {
+                let detail = Detail::text("", Some(signature), Dialect::AnthropicMessages, self.details);
+                self.details += 1;
+                WireDelta::ReasoningDetails([detail])
+            }
+            (Kind::ToolCall { number, has_arguments }, Delta::Arguments(arguments)) => {
+                *has_arguments = true;
+                arguments_of(*number, arguments)
+            }
+            _ => return,
+        };
+        self.write(&wire, out);
+    }
+
+    fn part_end(&mut self, index: u32, out: &mut Vec<u8>) {
+        let Some(at) = self.open.iter().position(|open| open.index == index) else { return };
+        // Clients parse the arguments, and nothing is not JSON.
+        if let Kind::ToolCall { number, has_arguments: false } = self.open.swap_remove(at).kind {
+            self.write(&arguments_of(number, "{}"), out);
+        }
+    }
+
+    fn finish(&mut self, reason: FinishReason, out: &mut Vec<u8>) {
+        if !self.finished {
+            self.finished = true;
+            self.role(out);
+            self.chunk(&Nothing {}, Some(finish_word(reason)), out);
+        }
+    }
+
+    fn write(&mut self, delta: &WireDelta<'_>, out: &mut Vec<u8>) {
+        self.role(out);
+        self.chunk(delta, None, out);
+    }
+
+    fn role(&mut self, out: &mut Vec<u8>) {
+        if !self.role_sent {
+            self.role_sent = true;
+            self.chunk(&Opening { role: "assistant", content: "" }, None, out);
+        }
+    }
+
+    fn chunk(&mut self, delta: &impl Serialize, finish: Option<&str>, out: &mut Vec<u8>) {
+        self.start_chunk(out);
+        out.extend_from_slice(b"{\"index\":0,\"delta\":");
+        push_json(out, delta);
+        out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
+        push_json(out, &finish);
+        out.extend_from_slice(if self.options.include_usage {
+            b"}],\"usage\":null}\n\n"
+        } else {
+            b"}]}\n\n"
+        });
+    }
+
+    fn start_chunk(&mut self, out: &mut Vec<u8>) {
+        if self.head.is_empty() {
+            let StreamOptions { model, id, created, .. } = &self.options;
+            let mut head = ObjectWriter::new();
+            head.member("id", id);
+            head.member("object", "chat.completion.chunk");
+            head.member("created", created);
+            head.member("model", model.as_deref().unwrap_or_default());
+            self.head = head.unfinished();
+            self.head.extend_from_slice(b",\"choices\":[");
+        }
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(&self.head);
+    }
+}
+
+const fn arguments_of(number: u32, arguments: &str) -> WireDelta<'_> {
+    let function = FragmentFunction { name: None, arguments };
+    WireDelta::ToolCalls([Fragment { index: number, id: None, kind: None, function }])
+}
