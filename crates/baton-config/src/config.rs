@@ -1,0 +1,318 @@
+//! What a checked configuration holds. Nothing in it has to be checked again.
+//!
+//! Each field says what its key in the file means and what holds without it.
+//!
+//! - Start with [`Config`].
+//! - **Invariant:** every name that is mentioned exists, and no name means two things.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use baton_model::{ModelName, Price, ProviderName, Secret, Target};
+use baton_policy::{Capabilities, Timeouts};
+
+use crate::document;
+
+/// Everything that an operator can set, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `listen`: the address to serve on. Default `127.0.0.1:8080`. Needs a restart.
+    pub listen: SocketAddr,
+    /// `data_dir`: where the journal, the snapshot of keys and the embedded store are. A relative path
+    /// starts at the working directory. Default `./baton-data`. Needs a restart.
+    pub data_dir: PathBuf,
+    /// `database`: `sqlite` for the embedded store in `data_dir`, or `postgres://...`. Default
+    /// `sqlite`. Needs a restart.
+    pub database: Database,
+    /// `auth`: who may call.
+    pub auth: Auth,
+    /// `providers`: the upstream accounts, in the order of the file. Without this key in the file,
+    /// the presets whose key is in the environment.
+    pub providers: Vec<Provider>,
+    /// `default_provider`: takes names of models that no configured provider serves. Default: none.
+    pub default_provider: Option<ProviderName>,
+    /// `models`: what is known of models, in the order of the file.
+    pub models: Vec<Model>,
+    /// `routes`: names for pools, in the order of the file.
+    pub routes: Vec<Route>,
+    /// `policies`: named rules. The one called `default` holds where no other is named; it is
+    /// always there.
+    pub policies: Vec<Policy>,
+    /// `cors`: which web pages may call.
+    pub cors: Cors,
+    /// `limits`: what a client may demand of the gateway.
+    pub limits: Limits,
+    /// `telemetry`: logs and traces. Needs a restart.
+    pub telemetry: Telemetry,
+    /// `journal`: the local audit journal.
+    pub journal: Journal,
+    pub(crate) digests: Digests,
+}
+
+/// Two hashes of the content: one to be named in records, one to see a change of a secret too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Digests {
+    pub(crate) version: String,
+    pub(crate) whole: Secret<String>,
+}
+
+/// Where records and keys live for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// Embedded, in `data_dir/baton.db`.
+    Sqlite,
+    /// A PostgreSQL server, by its URL.
+    Postgres(Secret<String>),
+}
+
+/// Who may call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// `auth.required`: whether a call needs a key. Default: `true`, but `false` where `listen` is a
+    /// loopback address.
+    pub required: bool,
+}
+
+/// An upstream account.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    /// Where it is, what it speaks and how it takes its keys:
+    ///
+    /// - `api_key`, or `api_keys` for several. For a preset without either, the preset's variable of
+    ///   the environment.
+    /// - `base_url`: used as given. Needed unless the name is that of a preset.
+    /// - `dialect`: `openai_chat` or `anthropic_messages`. Needed unless the name is that of a preset.
+    /// - `models`: the names it serves; `["*"]`, the default, is any.
+    /// - `headers`: sent with every call.
+    /// - `auth`: how the key is sent: `bearer`, `x-api-key`, or the name of a header. Default: as the
+    ///   dialect does.
+    pub upstream: baton_upstream::ProviderConfig,
+    /// `proxy`: the URL of an HTTP proxy that leads to it. Default: none.
+    pub proxy: Option<Secret<String>>,
+    /// `ca_file`: certificates to trust beside the system's. Default: none.
+    pub ca_file: Option<CaFile>,
+}
+
+/// Certificates in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaFile {
+    /// Where they were read from.
+    pub path: PathBuf,
+    /// The content at the time of loading.
+    pub pem: String,
+}
+
+/// What is known of a model, under its key `<provider>/<name>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Who serves it, under which name.
+    pub target: Target,
+    /// `aliases`: other names for it. Default: none.
+    pub aliases: Vec<ModelName>,
+    /// `strengths`: what it is good at, from 0 to 1, in millionths. Default: unknown.
+    pub strengths: BTreeMap<String, u32>,
+    /// `price`: US dollars per million tokens: `input`, `output`, and if they differ `cached_input`
+    /// and `cache_write`. Default: unknown.
+    pub price: Option<Price>,
+    /// `capabilities` (`vision`, `audio`, `tools`, `structured_output`, `logprobs`, each `true` or
+    /// `false`), `context_window` and `max_output_tokens`. What is not said is unknown, and tried.
+    pub capabilities: Capabilities,
+}
+
+/// A name for a pool of models and a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// What clients name.
+    pub name: ModelName,
+    /// `pool`: the models, in order.
+    pub pool: Vec<ModelName>,
+    /// `policy`: which one. Default: `default`.
+    pub policy: String,
+}
+
+/// How a model is chosen, and what happens when it fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Its name.
+    pub name: String,
+    /// A hash of its content, named in records.
+    pub version: String,
+    /// `order`: `ordered`, as the pool is written. Others come in later versions.
+    pub order: Order,
+    /// `fallback.retries`: how often the same target is tried again, 0 to 3. Default 2.
+    pub retries: u32,
+    /// `fallback.cooldown`: how long a target rests after it said that it has had too much, unless it
+    /// says so itself. Default `60s`.
+    pub cooldown: Duration,
+    /// `timeouts`: `connect` (default `2s`), `first_content` (`120s`), `idle` (`60s`) and `total`
+    /// (`10m`).
+    pub timeouts: Timeouts,
+}
+
+/// In which order the members of a pool are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As they are written.
+    Ordered,
+}
+
+/// Which web pages may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// `cors.origins`: as browsers send them, in lower case. Default: none.
+    pub origins: Vec<String>,
+}
+
+/// What a client may demand of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `limits.max_body_bytes`: the longest request body, after decompression. Default `32MiB`.
+    pub max_body_bytes: u64,
+    /// `limits.max_connections`: open connections. Default 10000. Needs a restart.
+    pub max_connections: u32,
+    /// `limits.header_timeout`: how long a client may take to send its headers. Default `10s`. Needs a
+    /// restart.
+    pub header_timeout: Duration,
+    /// `limits.drain_timeout`: how long open requests have to end after a stop is asked for. Default
+    /// `30s`.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 32 << 20,
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Logs and traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Telemetry {
+    /// `telemetry.otlp_endpoint`: where traces are sent, by OTLP over HTTP. Default: nowhere.
+    pub otlp_endpoint: Option<String>,
+    /// `telemetry.log_format`: `json`, `pretty`, or `auto`: pretty on a terminal. Default `auto`.
+    pub log_format: LogFormat,
+    /// `telemetry.log_filter`: which events are logged, as `info` or `info,baton_engine=debug`.
+    /// Default `info`.
+    pub log_filter: String,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { otlp_endpoint: None, log_format: LogFormat::Auto, log_filter: "info".to_owned() }
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON elsewhere.
+    Auto,
+    /// One JSON object per line.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// The local audit journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// `journal.max_bytes`: how much may wait for the store. When it is full, requests are refused.
+    /// Default `8GiB`, at least `1MiB`. Needs a restart.
+    pub max_bytes: u64,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self { max_bytes: 8 << 30 }
+    }
+}
+
+/// The name of the policy that holds where no other is named.
+pub const DEFAULT_POLICY: &str = "default";
+
+impl Config {
+    /// Sixteen hex digits of the hash of the content, secrets left out. Decisions name it.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.digests.version
+    }
+
+    /// The content as it is recorded: secrets say `[secret]`.
+    #[must_use]
+    pub fn document(&self) -> serde_json::Value {
+        document::document(self)
+    }
+
+    /// The policy of requests that name no route.
+    #[must_use]
+    pub fn default_policy(&self) -> Option<&Policy> {
+        self.policy(DEFAULT_POLICY)
+    }
+
+    /// The policy of this name.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<&Policy> {
+        self.policies.iter().find(|policy| policy.name == name)
+    }
+
+    /// Whether other machines can reach it without a key. Such a gateway must not start by accident.
+    #[must_use]
+    pub fn is_open_to_others(&self) -> bool {
+        !self.auth.required && !self.listen.ip().is_loopback()
+    }
+
+    /// Whether both hold the same, secrets too.
+    #[must_use]
+    pub fn same_as(&self, other: &Self) -> bool {
+        self.digests.whole == other.digests.whole
+    }
+
+    /// The keys that differ and take effect only at the next start.
+    #[must_use]
+    pub fn needs_restart(&self, next: &Self) -> Vec<&'static str> {
+        [
+            ("listen", self.listen != next.listen),
+            ("data_dir", self.data_dir != next.data_dir),
+            ("database", self.database != next.database),
+            ("journal", self.journal != next.journal),
+            ("telemetry", self.telemetry != next.telemetry),
+            ("limits.max_connections", self.limits.max_connections != next.limits.max_connections),
+            ("limits.header_timeout", self.limits.header_timeout != next.limits.header_timeout),
+        ]
+        .into_iter()
+        .filter_map(|(key, differs)| differs.then_some(key))
+        .collect()
+    }
+
+    /// This configuration with those keys of a running one that only a restart changes: what is in
+    /// force after a reload.
+    #[must_use]
+    pub(crate) fn in_place_of(&self, running: &Self) -> Self {
+        // The default of `auth.required` goes with the address in the file. Until that one is served
+        // on, a call must not need less than now.
+        let required = self.auth.required || (self.listen != running.listen && running.auth.required);
+        let mut next = Self {
+            listen: running.listen,
+            data_dir: running.data_dir.clone(),
+            database: running.database.clone(),
+            journal: running.journal,
+            telemetry: running.telemetry.clone(),
+            limits: Limits {
+                max_connections: running.limits.max_connections,
+                header_timeout: running.limits.header_timeout,
+                ..self.limits
+            },
+            auth: Auth { required },
+            ..self.clone()
+        };
+        next.digests = document::digests(&next);
+        next
+    }
+}

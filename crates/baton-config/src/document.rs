@@ -1,0 +1,197 @@
+//! Writes a configuration down as it is recorded, and hashes it.
+//!
+//! - Start with [`document`].
+//! - **Invariant:** equal content gives equal text, whatever the order of its keys in the file.
+//! - **Invariant:** the recorded form and the version hold no secret, nor anything made from one.
+
+use std::time::Duration;
+
+use baton_access::sha256_hex;
+use baton_model::{Price, Secret};
+use baton_policy::{Capabilities, Timeouts};
+use baton_upstream::{AuthScheme, ModelNames};
+use serde_json::{Map, Value, json};
+
+use crate::config::Digests;
+use crate::{Config, Database, LogFormat, Model, Order, Policy, Provider, Route};
+
+/// What stands in the place of a secret.
+const VEIL: &str = "[secret]";
+
+/// How many hex digits name a version.
+const VERSION_LEN: usize = 16;
+
+/// The content as it is recorded.
+pub(crate) fn document(config: &Config) -> Value {
+    sorted(write(config, |_secret| Value::from(VEIL)))
+}
+
+/// The version of the content, and a hash of all of it.
+pub(crate) fn digests(config: &Config) -> Digests {
+    let whole = sorted(write(config, |secret| Value::from(secret)));
+    Digests {
+        version: short_hash(&document(config)),
+        whole: Secret::new(sha256_hex(whole.to_string().as_bytes())),
+    }
+}
+
+/// The version of a policy.
+pub(crate) fn policy_version(policy: &Policy) -> String {
+    short_hash(&sorted(policy_content(policy)))
+}
+
+fn short_hash(value: &Value) -> String {
+    let mut digits = sha256_hex(value.to_string().as_bytes());
+    digits.truncate(VERSION_LEN);
+    digits
+}
+
+/// Every map in the order of its keys: the map type of `serde_json` depends on its features.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> = map.into_iter().collect();
+            entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Value::Object(entries.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
+    }
+}
+
+fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
+    json!({
+        "listen": config.listen.to_string(),
+        "data_dir": config.data_dir.to_string_lossy(),
+        "database": match &config.database {
+            Database::Sqlite => Value::from("sqlite"),
+            Database::Postgres(url) => json!({ "postgres": secret(url.expose()) }),
+        },
+        "auth": { "required": config.auth.required },
+        "providers": named(config.providers.iter().map(|it| (it.upstream.name.to_string(), provider(it, &secret)))),
+        "default_provider": config.default_provider.as_ref().map(ToString::to_string),
+        "models": named(config.models.iter().map(|it| (it.target.to_string(), model(it)))),
+        "routes": named(config.routes.iter().map(|it| (it.name.to_string(), route(it)))),
+        "policies": named(config.policies.iter().map(|it| (it.name.clone(), policy(it)))),
+        "cors": { "origins": config.cors.origins },
+        "limits": {
+            "max_body_bytes": config.limits.max_body_bytes,
+            "max_connections": config.limits.max_connections,
+            "header_timeout_ms": ms(config.limits.header_timeout),
+            "drain_timeout_ms": ms(config.limits.drain_timeout),
+        },
+        "telemetry": {
+            "otlp_endpoint": config.telemetry.otlp_endpoint,
+            "log_format": match config.telemetry.log_format {
+                LogFormat::Auto => "auto",
+                LogFormat::Json => "json",
+                LogFormat::Pretty => "pretty",
+            },
+            "log_filter": config.telemetry.log_filter,
+        },
+        "journal": { "max_bytes": config.journal.max_bytes },
+    })
+}
+
+fn named(entries: impl Iterator<Item = (String, Value)>) -> Value {
+    Value::Object(entries.collect::<Map<_, _>>())
+}
+
+fn provider(provider: &Provider, secret: impl Fn(&str) -> Value) -> Value {
+    let upstream = &provider.upstream;
+    let headers = upstream
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), secret(&String::from_utf8_lossy(value.as_bytes()))));
+    json!({
+        "dialect": upstream.dialect.as_str(),
+        "base_url": upstream.base_url.to_string(),
+        "api_keys": upstream.credentials.iter().map(|key| secret(key.expose())).collect::<Vec<_>>(),
+        "auth": auth(&upstream.auth),
+        "models": match &upstream.models {
+            ModelNames::Any => json!(["*"]),
+            ModelNames::Listed(names) => json!(names),
+        },
+        "headers": named(headers),
+        "proxy": provider.proxy.as_ref().map(|url| secret(url.expose())),
+        "ca_file": provider.ca_file.as_ref().map(|file| json!({
+            "path": file.path.to_string_lossy(),
+            "sha256": sha256_hex(file.pem.as_bytes()),
+        })),
+    })
+}
+
+fn auth(scheme: &AuthScheme) -> &str {
+    match scheme {
+        AuthScheme::Bearer => "bearer",
+        AuthScheme::XApiKey => "x-api-key",
+        AuthScheme::Header(name) => name.as_str(),
+    }
+}
+
+fn model(model: &Model) -> Value {
+    json!({
+        "aliases": model.aliases,
+        "strengths_millionths": model.strengths,
+        "price_nano_usd_per_million": model.price.as_ref().map(price),
+        "capabilities": capabilities(&model.capabilities),
+    })
+}
+
+fn price(price: &Price) -> Value {
+    json!({
+        "input": price.input,
+        "output": price.output,
+        "cached_input": price.cached_input,
+        "cache_write": price.cache_write,
+    })
+}
+
+fn capabilities(capabilities: &Capabilities) -> Value {
+    let Capabilities { context_window, max_output_tokens, vision, audio, tools, structured_output, logprobs } =
+        capabilities;
+    json!({
+        "context_window": context_window,
+        "max_output_tokens": max_output_tokens,
+        "vision": vision,
+        "audio": audio,
+        "tools": tools,
+        "structured_output": structured_output,
+        "logprobs": logprobs,
+    })
+}
+
+fn route(route: &Route) -> Value {
+    json!({ "pool": route.pool, "policy": route.policy })
+}
+
+fn policy(policy: &Policy) -> Value {
+    let mut content = policy_content(policy);
+    if let Value::Object(map) = &mut content {
+        map.insert("version".to_owned(), Value::from(policy.version.as_str()));
+    }
+    content
+}
+
+fn policy_content(policy: &Policy) -> Value {
+    let Timeouts { connect, first_content, idle, total } = policy.timeouts;
+    json!({
+        "order": match policy.order {
+            Order::Ordered => "ordered",
+        },
+        "fallback": { "retries": policy.retries, "cooldown_ms": ms(policy.cooldown) },
+        "timeouts_ms": {
+            "connect": ms(connect),
+            "first_content": ms(first_content),
+            "idle": ms(idle),
+            "total": ms(total),
+        },
+    })
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
