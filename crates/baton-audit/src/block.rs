@@ -1,0 +1,89 @@
+//! Packs journal entries as they stand into one compressed piece of evidence.
+
+use baton_model::BootId;
+use serde::Deserialize;
+
+use crate::chain::Hash;
+use crate::frame;
+
+/// Entries of one chain, verbatim and compressed. Insert-only in every store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The chain.
+    pub boot: BootId,
+    /// The number of the first entry; with the chain it names the block.
+    pub first_seq: u64,
+    /// The number of the last entry.
+    pub last_seq: u64,
+    /// The hash before the first entry.
+    pub previous: Hash,
+    /// The hash of the last entry.
+    pub last: Hash,
+    /// The time of the first entry, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// How many bytes the entries have.
+    pub raw_bytes: u64,
+    /// The entries, compressed with zstd.
+    pub body: Vec<u8>,
+}
+
+/// Why bytes are no block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockError {
+    /// There is no entry in it.
+    #[error("the block is empty")]
+    Empty,
+    /// The entries cannot be read.
+    #[error("the block is damaged: {0}")]
+    Damaged(String),
+}
+
+/// No block is longer when it is unpacked; what claims to be is damage.
+const MAX_RAW: u64 = 64 << 20;
+
+impl Block {
+    /// Packs whole entries of one chain.
+    ///
+    /// # Errors
+    /// When there is none, or the bytes are not whole entries in order.
+    pub fn pack(boot: BootId, previous: Hash, frames: &[u8]) -> Result<Self, BlockError> {
+        let damaged = |why: &dyn std::fmt::Display| BlockError::Damaged(why.to_string());
+        let mut ends: Option<(u64, u64, Hash, u64)> = None;
+        for frame in frame::read_all(frames) {
+            let frame = frame.map_err(|error| damaged(&error))?;
+            ends = match ends {
+                None => Some((frame.seq, frame.seq, frame.hash, time_of(frame.payload))),
+                Some((first, last, _, at_ms)) if last + 1 == frame.seq => {
+                    Some((first, frame.seq, frame.hash, at_ms))
+                }
+                Some((_, last, ..)) => return Err(damaged(&format!("entry {} follows {last}", frame.seq))),
+            };
+        }
+        let (first_seq, last_seq, last, at_ms) = ends.ok_or(BlockError::Empty)?;
+        let body = zstd::bulk::compress(frames, 1).map_err(|error| damaged(&error))?;
+        Ok(Self { boot, first_seq, last_seq, previous, last, at_ms, raw_bytes: frames.len() as u64, body })
+    }
+
+    /// The entries, as they stood in the journal.
+    ///
+    /// # Errors
+    /// When the body is not what was packed.
+    pub fn unpack(&self) -> Result<Vec<u8>, BlockError> {
+        let raw = usize::try_from(self.raw_bytes.min(MAX_RAW)).unwrap_or_default();
+        let frames = zstd::bulk::decompress(&self.body, raw);
+        let frames = frames.map_err(|error| BlockError::Damaged(error.to_string()))?;
+        if frames.len() as u64 == self.raw_bytes {
+            Ok(frames)
+        } else {
+            Err(BlockError::Damaged("the length is not what it says".to_owned()))
+        }
+    }
+}
+
+fn time_of(payload: &[u8]) -> u64 {
+    #[derive(Default, Deserialize)]
+    struct Time {
+        at_ms: u64,
+    }
+    serde_json::from_slice::<Time>(payload).unwrap_or_default().at_ms.min(i64::MAX.unsigned_abs())
+}

@@ -1,0 +1,315 @@
+//! What is written down: decisions, their outcomes, and what frames them.
+//!
+//! A record is insert-only and holds no content: no prompt, no answer, no tool argument. A
+//! decision is written before it takes effect; its outcome is a record of its own.
+
+use baton_model::{
+    BootId, DecisionId, FaultKind, FinishReason, ModelName, NanoUsd, RequestId, RunId, Target, Usage,
+};
+use baton_policy::{Inputs, Reason, Row};
+use serde::{Deserialize, Serialize};
+
+/// One entry of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// A process began a chain.
+    Boot(Boot),
+    /// A process ended its chain in order.
+    CleanStop {
+        /// When, in milliseconds since 1970.
+        at_ms: u64,
+    },
+    /// A policy or configuration, content-addressed, before its first use.
+    Document(Document),
+    /// A choice.
+    Decision(Box<Decision>),
+    /// How the attempt of a choice ended.
+    Outcome(Box<Outcome>),
+    /// An administrator's act.
+    Change(Change),
+    /// A signed statement of where the chain stands.
+    Checkpoint(Checkpoint),
+}
+
+/// The beginning of a chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// This life of the process, and the name of its chain.
+    pub boot: BootId,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Baton's version.
+    pub version: String,
+    /// The chain before this one in the same journal, with its last synced head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<ChainHead>,
+}
+
+/// Where a chain stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainHead {
+    /// The chain.
+    pub boot: BootId,
+    /// The number of its last entry.
+    pub seq: u64,
+    /// The hash of its last entry, in hex digits.
+    pub hash: String,
+}
+
+/// Something a decision refers to by its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// Hex digits of its hash: its name from now on.
+    pub hash: String,
+    /// `config`, `policy`, `prices`.
+    pub kind: String,
+    /// When it was first used, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The document itself, without secrets.
+    pub body: serde_json::Value,
+}
+
+/// What kind of choice a decision is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// The first choice of a run.
+    Select,
+    /// The same target again.
+    Retry,
+    /// Another target after a failure.
+    Fallback,
+    /// A second attempt beside the first.
+    Hedge,
+    /// The conversation goes to another model.
+    Handoff,
+    /// The conversation stays where it is.
+    Stay,
+    /// A task goes to another agent.
+    Delegate,
+    /// A delegated task comes back.
+    Return,
+    /// A hand-off that the client made.
+    Observe,
+    /// No target was eligible; nothing was sent.
+    Refuse,
+    /// The run ended at a limit, or nothing was left to try.
+    Stop,
+}
+
+impl DecisionKind {
+    /// The word as it is recorded.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Select => "select",
+            Self::Retry => "retry",
+            Self::Fallback => "fallback",
+            Self::Hedge => "hedge",
+            Self::Handoff => "handoff",
+            Self::Stay => "stay",
+            Self::Delegate => "delegate",
+            Self::Return => "return",
+            Self::Observe => "observe",
+            Self::Refuse => "refuse",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+/// A choice, written before it takes effect.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Its id.
+    pub id: DecisionId,
+    /// The client request it belongs to, with everything done for it.
+    pub run: RunId,
+    /// The HTTP request.
+    pub request: RequestId,
+    /// The decision before it in the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<DecisionId>,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Which turn of the run, from 1.
+    pub turn: u32,
+    /// Which hop of the run, from 1.
+    pub hop: u32,
+    /// What kind of choice.
+    pub kind: DecisionKind,
+    /// Whose request: `key_…` or `anonymous`.
+    pub principal: String,
+    /// The path that was called, as matched.
+    pub surface: String,
+    /// The models as the client named them.
+    pub requested: Vec<String>,
+    /// The target left behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Target>,
+    /// The target chosen; none for `refuse` and `stop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Target>,
+    /// The chosen model as it was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_model: Option<ModelName>,
+    /// Whether an upstream call follows, and so an outcome.
+    pub attempt: bool,
+    /// Why.
+    pub reason: Reason,
+    /// The planner's version.
+    pub planner: u32,
+    /// The hash of the configuration in force.
+    pub config: String,
+    /// What the plan was made from; on the first decision of a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Box<Inputs>>,
+    /// What was said about each candidate; on the first decision of a plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub table: Vec<Row>,
+    /// Parameters that the target cannot carry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped_parameters: Vec<String>,
+    /// Parameters that Baton was sent and did not follow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored_parameters: Vec<String>,
+    /// What the client said of where the request belongs.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+}
+
+/// Ids and tags of the client's, as data.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Labels {
+    /// The conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The end user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// `metadata` of the request: short texts only.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub metadata: Vec<(String, String)>,
+    /// Which try of the client's SDK this is (`x-stainless-retry-count`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_retry: Option<u32>,
+}
+
+impl Labels {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeStatus {
+    /// A whole answer was given.
+    Ok,
+    /// It failed.
+    Failed,
+    /// The client left before the end.
+    ClientCancelled,
+}
+
+impl OutcomeStatus {
+    /// The word as it is recorded.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::ClientCancelled => "client_cancelled",
+        }
+    }
+}
+
+/// Who counted the tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider.
+    Provider,
+    /// Baton, from the bytes.
+    Estimated,
+}
+
+/// How the attempt of a decision ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Whose outcome.
+    pub decision: DecisionId,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// How it ended.
+    pub status: OutcomeStatus,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<FaultKind>,
+    /// The provider's HTTP status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// Why the model stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<FinishReason>,
+    /// What was used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// Who counted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_source: Option<UsageSource>,
+    /// What it cost; none when no price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<NanoUsd>,
+    /// From sending to the first content, in microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_content_us: Option<u64>,
+    /// From sending to the end, in microseconds.
+    pub total_us: u64,
+    /// Bytes of the answer that the client was given.
+    pub bytes: u64,
+    /// Whether the client was given any content of this attempt.
+    pub content_sent: bool,
+    /// Whether the upstream said itself that it was done (`[DONE]`, `message_stop`, a whole body).
+    pub upstream_done: bool,
+    /// The upstream's id of the answer, as plain data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_id: Option<String>,
+    /// The model as the upstream reported it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_model: Option<String>,
+}
+
+/// An administrator's act.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Who: `key_…`, `cli`, `config`.
+    pub actor: String,
+    /// What was done, as in `key.create`, `config.reload`.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// More about it, without secrets.
+    #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    pub detail: serde_json::Value,
+}
+
+/// A signed statement of where a chain stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The head it speaks of: all entries up to it were synced.
+    pub head: ChainHead,
+    /// Ed25519 over the canonical text of `at_ms` and `head`, base64.
+    pub signature: String,
+    /// Which key signed, as the hex digits of its public half's hash.
+    pub signer: String,
+}

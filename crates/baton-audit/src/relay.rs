@@ -1,0 +1,275 @@
+//! Moves synced entries from the journal into the store, each once, and frees the journal behind them.
+//!
+//! The store says how far it is; after any failure it is asked again. So a batch whose answer was
+//! lost is neither sent twice nor left out.
+//!
+//! - Start with [`Relay::run`]; at the end [`Relay::drain`].
+//! - **Invariant:** a segment is deleted only after the store has committed all of it.
+//! - **Never here:** anything a request waits for, and nothing is ever dropped: a store that stays
+//!   away fills the journal, and the journal then refuses.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use baton_model::BootId;
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+
+use crate::block::BlockError;
+use crate::frame;
+use crate::journal::{Failpoint, Journal, JournalError, Mark, ReadLimit, Stretch};
+use crate::row::Batch;
+use crate::store::{AuditStore, StoreError};
+
+/// How the relay works.
+#[derive(Clone, Copy, Debug)]
+pub struct RelayOptions {
+    /// How long it gathers before it commits.
+    pub linger: Duration,
+    /// How long a commit may take.
+    pub commit_timeout: Duration,
+    /// The pause after a failure; it doubles up to `max_backoff`.
+    pub min_backoff: Duration,
+    /// The longest pause.
+    pub max_backoff: Duration,
+    /// At most so many entries in a batch.
+    pub batch_entries: usize,
+    /// No further entry is added to a batch of so many bytes.
+    pub batch_bytes: usize,
+}
+
+impl RelayOptions {
+    /// The settings of a server.
+    pub const STANDARD: Self = Self {
+        linger: Duration::from_millis(200),
+        commit_timeout: Duration::from_secs(30),
+        min_backoff: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(5),
+        batch_entries: 1_000,
+        batch_bytes: 1 << 20,
+    };
+}
+
+/// How the relay is doing. The journal's health says how far behind it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RelayHealth {
+    /// Entries committed since the start.
+    pub entries: u64,
+    /// Batches committed since the start.
+    pub batches: u64,
+    /// Failures since the last commit.
+    pub failures: u64,
+}
+
+/// Moves entries from one journal to one store.
+#[derive(Debug)]
+pub struct Relay {
+    journal: Arc<Journal>,
+    store: Arc<dyn AuditStore>,
+    options: RelayOptions,
+    position: Mutex<Position>,
+    entries: AtomicU64,
+    batches: AtomicU64,
+    failures: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Position {
+    /// Where to read on; `None` for the start of what is not released.
+    mark: Option<Mark>,
+    /// The chain that is being read, and its last number in the store; `None` when that is unknown.
+    known: Option<(BootId, u64)>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error("the journal cannot be read")]
+    Journal(#[from] JournalError),
+    #[error("the journal holds bytes that are no entries")]
+    Block(#[from] BlockError),
+    #[error("the store refused a batch")]
+    Store(#[from] StoreError),
+    #[error("the store did not commit in time")]
+    Slow,
+    #[error("the reading task ended early")]
+    Reader(#[from] tokio::task::JoinError),
+    #[error("a failpoint")]
+    Failpoint(#[from] std::io::Error),
+}
+
+enum Step {
+    /// There is nothing to move.
+    Idle,
+    /// Entries were moved; the batch was as large as it may be.
+    Full,
+    /// Entries were moved, all there were.
+    Part,
+}
+
+/// Entries to send, and where to go on after them.
+struct Read {
+    batch: Option<Batch>,
+    last_seq: u64,
+    end: Mark,
+    is_full: bool,
+}
+
+impl Relay {
+    /// A relay between these two. It does nothing until it is run.
+    #[must_use]
+    pub fn new(journal: Arc<Journal>, store: Arc<dyn AuditStore>, options: RelayOptions) -> Self {
+        Self {
+            journal,
+            store,
+            options,
+            position: Mutex::default(),
+            entries: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+        }
+    }
+
+    /// Moves entries until `stop` is ready.
+    pub async fn run(&self, stop: impl Future<Output = ()> + Send) {
+        let mut stop = pin!(stop);
+        let mut backoff = self.options.min_backoff;
+        loop {
+            let moved = self.journal.progress();
+            // A step that is dropped in its commit is safe: the store is asked how far it came.
+            let step = tokio::select! {
+                biased;
+                () = &mut stop => return,
+                step = self.step() => step,
+            };
+            let pause = async {
+                match step {
+                    Ok(Step::Full) => {}
+                    Ok(Step::Part) => sleep(self.options.linger).await,
+                    Ok(Step::Idle) => {
+                        moved.await;
+                        sleep(self.options.linger).await;
+                    }
+                    Err(error) => self.back_off(&error, &mut backoff).await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                () = pause => {}
+            }
+            if self.failures.load(Ordering::Relaxed) == 0 {
+                backoff = self.options.min_backoff;
+            }
+        }
+    }
+
+    /// Moves what is synced now, and returns whether all of it was moved before the deadline.
+    pub async fn drain(&self, deadline: Duration) -> bool {
+        let all = async {
+            let mut backoff = self.options.min_backoff;
+            loop {
+                match self.step().await {
+                    Ok(Step::Idle) => return,
+                    Ok(Step::Full | Step::Part) => backoff = self.options.min_backoff,
+                    Err(error) => self.back_off(&error, &mut backoff).await,
+                }
+            }
+        };
+        timeout(deadline, all).await.is_ok()
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn health(&self) -> RelayHealth {
+        RelayHealth {
+            entries: self.entries.load(Ordering::Relaxed),
+            batches: self.batches.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+        }
+    }
+
+    async fn back_off(&self, error: &RelayError, backoff: &mut Duration) {
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(error = %error, cause, failures, "the audit log waits for its store");
+        sleep(*backoff).await;
+        *backoff = backoff.saturating_mul(2).min(self.options.max_backoff);
+    }
+
+    async fn step(&self) -> Result<Step, RelayError> {
+        let mut position = self.position.lock().await;
+        let Some(stretch) = self.read(position.mark).await? else { return Ok(Step::Idle) };
+        let boot = stretch.boot;
+        let known = match position.known.take() {
+            Some((of, seq)) if of == boot => seq,
+            _ => self.cursor(boot).await?,
+        };
+        let read = self.prepare(stretch, known).await?;
+        if let Some(batch) = &read.batch {
+            self.journal.failpoints().reach(Failpoint::MidRelay)?;
+            self.commit(batch).await?;
+            self.journal.failpoints().reach(Failpoint::AfterRelayBeforeAck)?;
+        }
+        position.known = Some((boot, read.last_seq));
+        position.mark = Some(read.end);
+        self.failures.store(0, Ordering::Relaxed);
+        self.journal.release(read.end)?;
+        Ok(if read.is_full { Step::Full } else { Step::Part })
+    }
+
+    async fn read(&self, from: Option<Mark>) -> Result<Option<Stretch>, RelayError> {
+        let journal = Arc::clone(&self.journal);
+        let limit = ReadLimit { entries: self.options.batch_entries, bytes: self.options.batch_bytes };
+        Ok(tokio::task::spawn_blocking(move || journal.read(from, limit)).await??)
+    }
+
+    /// The last number that the store has of a chain; 0 for none.
+    async fn cursor(&self, boot: BootId) -> Result<u64, RelayError> {
+        let cursor = timeout(self.options.commit_timeout, self.store.cursor(boot)).await;
+        let cursor = cursor.map_err(|_elapsed| RelayError::Slow)??;
+        Ok(cursor.map_or(0, |head| head.seq))
+    }
+
+    /// Leaves out what the store has, and derives the rows of the rest.
+    async fn prepare(&self, stretch: Stretch, known: u64) -> Result<Read, RelayError> {
+        let options = self.options;
+        let prepared = tokio::task::spawn_blocking(move || prepare(&stretch, known, &options)).await?;
+        Ok(prepared?)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<(), RelayError> {
+        let committed = timeout(self.options.commit_timeout, self.store.commit(batch)).await;
+        // On an overlap another try of ours came through after all: the next step asks how far.
+        committed.map_err(|_elapsed| RelayError::Slow)??;
+        let entries = batch.block.last_seq - batch.block.first_seq + 1;
+        self.entries.fetch_add(entries, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn prepare(stretch: &Stretch, known: u64, options: &RelayOptions) -> Result<Read, BlockError> {
+    let mut previous = stretch.previous;
+    let mut skipped = 0;
+    let mut entries = 0;
+    let mut last_seq = known;
+    for frame in frame::read_all(&stretch.frames) {
+        let frame = frame.map_err(|error| BlockError::Damaged(error.to_string()))?;
+        entries += 1;
+        if frame.seq <= known {
+            skipped += frame.len();
+            previous = frame.hash;
+        } else {
+            last_seq = frame.seq;
+        }
+    }
+    let is_full = entries >= options.batch_entries || stretch.frames.len() >= options.batch_bytes;
+    let rest = stretch.frames.get(skipped..).unwrap_or_default();
+    let batch = if rest.is_empty() { None } else { Some(Batch::from_frames(stretch.boot, previous, rest)?) };
+    Ok(Read { batch, last_seq, end: stretch.end, is_full })
+}
+
+#[cfg(test)]
+mod tests;

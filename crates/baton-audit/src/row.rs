@@ -1,0 +1,242 @@
+//! Derives the indexed rows from the records. The rows can always be made again from the evidence.
+//!
+//! - Start with [`Batch::from_frames`].
+//! - **Invariant:** a row is a function of its record and its place in the chain, nothing else, so
+//!   that [`crate::verify`] can derive it again and compare.
+
+use std::collections::{HashMap, HashSet};
+
+use baton_model::{BootId, DecisionId, RunId};
+use serde::Serialize;
+
+use crate::block::{Block, BlockError};
+use crate::chain::Hash;
+use crate::frame;
+use crate::{Boot, Decision, Document, Outcome, Record};
+
+/// A decision as its table row. The record has more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DecisionRow {
+    /// The decision's id.
+    pub id: DecisionId,
+    /// Its run.
+    pub run: RunId,
+    /// The chain it stands in.
+    pub boot: BootId,
+    /// Its number there.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// What kind of choice.
+    pub kind: String,
+    /// Whose request.
+    pub principal: String,
+    /// The client's session.
+    pub session: Option<String>,
+    /// The client's end user.
+    pub user: Option<String>,
+    /// Why, as a code.
+    pub reason_code: String,
+    /// The models as the client named them, as a JSON list.
+    pub requested: String,
+    /// The chosen model.
+    pub to_model: Option<String>,
+    /// The chosen target.
+    pub to_target: Option<String>,
+    /// Whether an outcome is expected.
+    pub attempt: bool,
+    /// The hash of the configuration in force.
+    pub config: String,
+    /// The record, as it was journaled.
+    pub record: String,
+    /// How the attempt ended, once that is known.
+    pub outcome: Option<OutcomeRow>,
+}
+
+/// An outcome as its table columns. The record has more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutcomeRow {
+    /// Whose outcome.
+    pub decision: DecisionId,
+    /// The chain it stands in.
+    pub boot: BootId,
+    /// Its number there.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// How it ended.
+    pub status: String,
+    /// What went wrong.
+    pub fault: Option<String>,
+    /// Input tokens, cached ones included.
+    pub input_tokens: Option<u64>,
+    /// Input tokens read from a prompt cache.
+    pub cached_tokens: Option<u64>,
+    /// Output tokens, reasoning included.
+    pub output_tokens: Option<u64>,
+    /// Output tokens spent on reasoning.
+    pub reasoning_tokens: Option<u64>,
+    /// What it cost, in nano-dollars.
+    pub cost_nano: Option<u64>,
+    /// From sending to the first content, in microseconds.
+    pub first_content_us: Option<u64>,
+    /// From sending to the end, in microseconds.
+    pub total_us: u64,
+    /// The record, as it was journaled.
+    pub record: String,
+}
+
+/// What the relay commits in one transaction: a block, and what was derived from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The evidence.
+    pub block: Block,
+    /// The boot record, when the block begins its chain.
+    pub boot: Option<Boot>,
+    /// When the chain ended in order, when it did.
+    pub clean_stop_ms: Option<u64>,
+    /// The decisions, each with its outcome if that is in the same block.
+    pub decisions: Vec<DecisionRow>,
+    /// Outcomes whose decisions are in earlier blocks.
+    pub outcomes: Vec<OutcomeRow>,
+    /// Documents that decisions refer to.
+    pub documents: Vec<Document>,
+}
+
+impl Batch {
+    /// The batch of these journal bytes: whole entries of one chain that follow `previous`.
+    ///
+    /// # Errors
+    /// When the bytes are not that.
+    pub fn from_frames(boot: BootId, previous: Hash, frames: &[u8]) -> Result<Self, BlockError> {
+        let block = Block::pack(boot, previous, frames)?;
+        let mut derived = Derived::new(boot);
+        for frame in frame::read_all(frames) {
+            let frame = frame.map_err(|error| BlockError::Damaged(error.to_string()))?;
+            // A record of a kind that this version does not know is evidence without a row.
+            if let Ok(record) = serde_json::from_slice(frame.payload) {
+                derived.add(record, frame.seq, frame.payload);
+            }
+        }
+        derived.join();
+        let Derived { begun, clean_stop_ms, decisions, outcomes, documents, .. } = derived;
+        Ok(Self { block, boot: begun, clean_stop_ms, decisions, outcomes, documents })
+    }
+}
+
+/// What follows from the records of a stretch of a chain.
+#[derive(Debug)]
+pub(crate) struct Derived {
+    boot: BootId,
+    begun: Option<Boot>,
+    clean_stop_ms: Option<u64>,
+    pub(crate) decisions: Vec<DecisionRow>,
+    pub(crate) outcomes: Vec<OutcomeRow>,
+    pub(crate) documents: Vec<Document>,
+}
+
+impl Derived {
+    pub(crate) const fn new(boot: BootId) -> Self {
+        Self {
+            boot,
+            begun: None,
+            clean_stop_ms: None,
+            decisions: Vec::new(),
+            outcomes: Vec::new(),
+            documents: Vec::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, record: Record, seq: u64, payload: &[u8]) {
+        let text = || String::from_utf8_lossy(payload).into_owned();
+        match record {
+            Record::Boot(boot) => self.begun = Some(boot),
+            Record::CleanStop { at_ms } => self.clean_stop_ms = Some(at_ms),
+            Record::Document(document) => self.documents.push(document),
+            Record::Decision(decision) => {
+                self.decisions.push(DecisionRow::derive(&decision, self.boot, seq, text()));
+            }
+            Record::Outcome(outcome) => {
+                self.outcomes.push(OutcomeRow::derive(&outcome, self.boot, seq, text()));
+            }
+            Record::Change(_) | Record::Checkpoint(_) => {}
+        }
+    }
+
+    /// Gives each outcome to its decision, where both are here. The first outcome counts.
+    pub(crate) fn join(&mut self) {
+        let places: HashMap<DecisionId, usize> =
+            self.decisions.iter().enumerate().map(|(at, row)| (row.id, at)).collect();
+        let mut earlier = HashSet::new();
+        for outcome in std::mem::take(&mut self.outcomes) {
+            match places.get(&outcome.decision).and_then(|at| self.decisions.get_mut(*at)) {
+                Some(row) if row.outcome.is_none() => row.outcome = Some(outcome),
+                Some(_) => {}
+                None if earlier.insert(outcome.decision) => self.outcomes.push(outcome),
+                None => {}
+            }
+        }
+    }
+}
+
+impl DecisionRow {
+    fn derive(decision: &Decision, boot: BootId, seq: u64, record: String) -> Self {
+        Self {
+            id: decision.id,
+            run: decision.run,
+            boot,
+            seq,
+            at_ms: storable(decision.at_ms),
+            kind: decision.kind.as_str().to_owned(),
+            principal: plain(&decision.principal),
+            session: decision.labels.session.as_deref().map(plain),
+            user: decision.labels.user.as_deref().map(plain),
+            reason_code: decision.reason.code.as_str().to_owned(),
+            requested: list_text(&decision.requested),
+            to_model: decision.to_model.as_ref().map(|model| plain(model.as_str())),
+            to_target: decision.to.as_ref().map(|target| plain(&target.to_string())),
+            attempt: decision.attempt,
+            config: plain(&decision.config),
+            record,
+            outcome: None,
+        }
+    }
+}
+
+impl OutcomeRow {
+    fn derive(outcome: &Outcome, boot: BootId, seq: u64, record: String) -> Self {
+        let usage = outcome.usage.as_ref();
+        Self {
+            decision: outcome.decision,
+            boot,
+            seq,
+            at_ms: storable(outcome.at_ms),
+            status: outcome.status.as_str().to_owned(),
+            fault: outcome.fault.map(|fault| fault.as_str().to_owned()),
+            input_tokens: usage.map(|usage| storable(usage.input_tokens)),
+            cached_tokens: usage.map(|usage| storable(usage.cached_input_tokens)),
+            output_tokens: usage.map(|usage| storable(usage.output_tokens)),
+            reasoning_tokens: usage.map(|usage| storable(usage.reasoning_tokens)),
+            cost_nano: outcome.cost.map(|cost| storable(cost.0)),
+            first_content_us: outcome.first_content_us.map(storable),
+            total_us: storable(outcome.total_us),
+            record,
+        }
+    }
+}
+
+/// Names as a JSON list: the text that a filter by one name is compared with.
+pub(crate) fn list_text(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| plain(name)).collect();
+    serde_json::Value::from(names).to_string()
+}
+
+/// Postgres has no NUL in texts. The record keeps it.
+pub(crate) fn plain(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The databases count to 2⁶³ − 1. The record keeps what was said.
+fn storable(number: u64) -> u64 {
+    number.min(i64::MAX.unsigned_abs())
+}

@@ -1,0 +1,32 @@
+//! Says what a database error means to the caller.
+
+use baton_access::{KeyStoreError, KeyStoreErrorKind};
+use baton_audit::{StoreError, StoreErrorKind};
+use sqlx::Error;
+
+pub(crate) fn audit_error(doing: &'static str, error: Error) -> StoreError {
+    let kind = match &error {
+        Error::Database(database) if is_refusal(database.as_ref()) => StoreErrorKind::Rejected,
+        Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) => StoreErrorKind::Corrupt,
+        _ => StoreErrorKind::Unavailable,
+    };
+    StoreError::new(kind, format!("cannot {doing}")).with_source(error)
+}
+
+pub(crate) fn key_error(doing: &'static str, error: Error) -> KeyStoreError {
+    let kind = match &error {
+        Error::Database(database) if database.is_unique_violation() => KeyStoreErrorKind::Duplicate,
+        Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) => {
+            KeyStoreErrorKind::Corrupt
+        }
+        _ => KeyStoreErrorKind::Unavailable,
+    };
+    KeyStoreError::new(kind, format!("cannot {doing}")).with_source(error)
+}
+
+/// A constraint or a trigger said no; trying again will not help.
+fn is_refusal(error: &dyn sqlx::error::DatabaseError) -> bool {
+    const SQLITE_CONSTRAINT: i32 = 19;
+    let code = error.code().and_then(|code| code.parse::<i32>().ok());
+    code.is_some_and(|code| code & 0xff == SQLITE_CONSTRAINT)
+}

@@ -1,0 +1,17 @@
+//! Keeps the audit log and the keys in one SQLite file.
+//!
+//! The queries are plain texts, bound and never assembled, and not checked against a database at
+//! build time: a build needs no database, and the conformance suite in `baton-testkit` runs each
+//! of them, on both stores.
+//!
+//! - Start with [`SqliteStore`].
+//! - **Invariant:** one connection writes; a commit is on the disk when it returns.
+//! - **Never here:** a decision about what is recorded.
+
+mod audit;
+mod error;
+mod keys;
+mod row;
+mod store;
+
+pub use store::{OpenError, SqliteStore};
