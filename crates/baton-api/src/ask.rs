@@ -1,0 +1,292 @@
+//! Reads a request body and its headers into what the engine is asked.
+//!
+//! - **Invariant:** every key is read into a type with listed fields; what Baton knows and does not
+//!   follow is named in `ignored`, never dropped in silence.
+
+use axum::http::{HeaderMap, HeaderName};
+use baton_access::Principal;
+use baton_audit::Labels;
+use baton_engine::{Ask, Byok, Caller, Explain, ModelSpec};
+use baton_model::{Dialect, ProviderName, RawObject, RequestId, Secret};
+use baton_policy::ProviderPreferences;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::error::ApiError;
+use crate::gate::text;
+use crate::surface::Surface;
+
+/// The longest text of a client's that is recorded.
+const MAX_LABEL: usize = 256;
+/// The most tags and metadata pairs that are recorded.
+const MAX_LABELS: usize = 16;
+
+/// Client headers that providers give a meaning.
+const FORWARDED: [&str; 4] = ["anthropic-version", "anthropic-beta", "openai-beta", "x-client-request-id"];
+
+/// Keys that other gateways and later versions follow; named in the record where they say something.
+const NOT_FOLLOWED: [&str; 15] = [
+    "route",
+    "mcp_servers",
+    "credentials",
+    "agent_attributes",
+    "model_attributes",
+    "handoff_config",
+    "max_turns",
+    "handoff_mode",
+    "correlation_id",
+    "deferred_calls",
+    "automatic_tool_execution",
+    "auto_execute_tools",
+    "guardrails",
+    "deferred",
+    "transforms",
+];
+
+/// Reads a body for a surface.
+pub(crate) fn read(
+    surface: Surface,
+    request: RequestId,
+    principal: &Principal,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: Bytes,
+) -> Result<Ask, ApiError> {
+    let body = RawObject::parse(body)?;
+    let own: Own = body.read("baton")?.unwrap_or_default();
+    let mut ignored = not_followed(&body);
+    let byok = byok(&body, principal, headers)?;
+    let models = models(&body, byok.as_ref(), &mut ignored)?;
+    let stream = body.read::<bool>("stream")?.unwrap_or(false);
+    let mut providers: ProviderPreferences = body.read("provider")?.unwrap_or_default();
+    let strict = own.strict.unwrap_or(false)
+        || providers.require_parameters.take().unwrap_or(false)
+        || text(headers, "x-baton-strict").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let policy = own.policy.as_deref().or_else(|| text(headers, "x-baton-policy"));
+    if policy.is_some_and(|policy| policy != "default") {
+        ignored.push("baton.policy".to_owned());
+    }
+    Ok(Ask {
+        request,
+        dialect: surface.dialect,
+        surface: surface.path,
+        caller: caller(principal),
+        models,
+        stream,
+        forward: forwarded(headers),
+        query: (surface.dialect == Dialect::AnthropicMessages).then(|| beta(query)).flatten(),
+        labels: labels(&body, headers, &own),
+        providers,
+        strict,
+        byok,
+        ignored,
+        explain: explain(headers),
+        body,
+    })
+}
+
+pub(crate) fn caller(principal: &Principal) -> Caller {
+    Caller { principal: principal.id().to_string(), models: principal.models().map(<[String]>::to_vec) }
+}
+
+/// The one query parameter that the Messages dialect gives a meaning.
+fn beta(query: Option<&str>) -> Option<String> {
+    query?.split('&').any(|pair| pair == "beta=true").then(|| "beta=true".to_owned())
+}
+
+/// Baton's own object in a body.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Own {
+    policy: Option<String>,
+    session: Option<String>,
+    tags: Option<Vec<String>>,
+    strict: Option<bool>,
+}
+
+/// `model` in all its forms.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Named {
+    One(String),
+    // Before the struct, which serde would also read from a list.
+    Many(Vec<OneNamed>),
+    WithSettings(WithSettings),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneNamed {
+    Name(String),
+    // Before the struct, which serde would also read from a list.
+    List(#[expect(dead_code, reason = "refused, whatever is in it")] Vec<IgnoredAny>),
+    WithSettings(WithSettings),
+}
+
+#[derive(Deserialize)]
+struct WithSettings {
+    model: String,
+    #[serde(default)]
+    settings: Option<IgnoredAny>,
+}
+
+fn models(body: &RawObject, byok: Option<&Byok>, ignored: &mut Vec<String>) -> Result<ModelSpec, ApiError> {
+    let wrong = || {
+        ApiError::invalid("`model` must be a name, an object with `model`, or a list of those", Some("model"))
+    };
+    let mut names = Vec::new();
+    let mut list = false;
+    let mut settings = false;
+    match body.read::<Named>("model").map_err(|_error| wrong())? {
+        None => {}
+        Some(Named::One(name)) => names.push(name),
+        Some(Named::WithSettings(named)) => {
+            settings |= named.settings.is_some();
+            names.push(named.model);
+        }
+        Some(Named::Many(many)) => {
+            list = true;
+            for one in many {
+                names.push(match one {
+                    OneNamed::Name(name) => name,
+                    OneNamed::List(_) => return Err(wrong()),
+                    OneNamed::WithSettings(named) => {
+                        settings |= named.settings.is_some();
+                        named.model
+                    }
+                });
+            }
+        }
+    }
+    if settings {
+        ignored.push("model[].settings".to_owned());
+    }
+    for key in ["models", "fallbacks"] {
+        let more: Option<Vec<String>> = body
+            .read(key)
+            .map_err(|_error| ApiError::invalid(format!("`{key}` must be a list of model names"), Some(key)))?;
+        if let Some(more) = more {
+            list = true;
+            names.extend(more);
+        }
+    }
+    if names.is_empty()
+        && let Some(model) = byok.and_then(|byok| byok.model.clone())
+    {
+        names.push(model);
+    }
+    match names.first() {
+        None if list => Err(ApiError::invalid("the list of models is empty", Some("model"))),
+        None => Err(ApiError::invalid("you must name a model in `model`", Some("model"))),
+        Some(_) if names.iter().any(|name| name.trim().is_empty()) => {
+            Err(ApiError::invalid("a model's name cannot be empty", Some("model")))
+        }
+        // A list of one is still a list: it is answered with the target's full name.
+        Some(_) => Ok(ModelSpec { names, list }),
+    }
+}
+
+fn not_followed(body: &RawObject) -> Vec<String> {
+    NOT_FOLLOWED
+        .iter()
+        .filter(|key| body.get(key).is_some_and(|value| !matches!(value, b"[]" | b"{}" | b"\"\"" | b"false")))
+        .map(|key| (*key).to_owned())
+        .collect()
+}
+
+/// The provider key that came with the request, where the caller may bring one.
+pub(crate) fn byok(body: &RawObject, principal: &Principal, headers: &HeaderMap) -> Result<Option<Byok>, ApiError> {
+    let Some(key) = text(headers, "x-provider-key").filter(|key| !key.is_empty()) else { return Ok(None) };
+    if !principal.byok() {
+        return Err(ApiError::forbidden("this key may not bring provider keys of its own (`x-provider-key`)"));
+    }
+    let model = text(headers, "x-provider-model").map(ToOwned::to_owned);
+    let named = match text(headers, "x-provider") {
+        Some(provider) => Some(provider.to_owned()),
+        None => body
+            .read::<String>("model")
+            .ok()
+            .flatten()
+            .and_then(|model| model.split_once('/').map(|(provider, _)| provider.to_owned())),
+    };
+    let provider: ProviderName = named
+        .ok_or_else(|| ApiError::invalid("`x-provider-key` needs `x-provider` to say whose key it is", Some("x-provider")))?
+        .parse()
+        .map_err(|error| ApiError::invalid(format!("`x-provider` is not a provider's name: {error}"), Some("x-provider")))?;
+    Ok(Some(Byok { provider, key: Secret::new(key.to_owned()), model }))
+}
+
+pub(crate) fn forwarded(headers: &HeaderMap) -> HeaderMap {
+    let mut forward = HeaderMap::new();
+    for name in FORWARDED {
+        if let Some(value) = headers.get(name) {
+            forward.insert(HeaderName::from_static(name), value.clone());
+        }
+    }
+    forward
+}
+
+fn explain(headers: &HeaderMap) -> Explain {
+    match text(headers, "x-baton-explain") {
+        Some("full") => Explain::Full,
+        Some("summary") => Explain::Summary,
+        _ => Explain::None,
+    }
+}
+
+fn labels(body: &RawObject, headers: &HeaderMap, own: &Own) -> Labels {
+    let string = |key: &str| body.read::<String>(key).ok().flatten();
+    let session = text(headers, "x-baton-session")
+        .map(ToOwned::to_owned)
+        .or_else(|| own.session.clone())
+        .or_else(|| text(headers, "x-claude-code-session-id").map(ToOwned::to_owned))
+        .or_else(|| string("correlation_id"));
+    let metadata: Vec<(String, String)> = body
+        .read::<std::collections::BTreeMap<String, serde_json::Value>>("metadata")
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|(key, value)| Some((label(&key), label(value.as_str()?))))
+        .take(MAX_LABELS)
+        .collect();
+    let user = string("safety_identifier")
+        .or_else(|| string("user"))
+        .or_else(|| metadata.iter().find(|(key, _)| key == "user_id").map(|(_, value)| value.clone()));
+    let mut tags: Vec<String> = own.tags.iter().flatten().map(|tag| label(tag)).collect();
+    tags.extend(text(headers, "x-baton-tags").into_iter().flat_map(|list| list.split(',')).map(|tag| label(tag.trim())));
+    tags.retain(|tag| !tag.is_empty());
+    tags.truncate(MAX_LABELS);
+    Labels {
+        session: session.as_deref().map(label),
+        user: user.as_deref().map(label),
+        tags,
+        metadata,
+        client_retry: text(headers, "x-stainless-retry-count").and_then(|count| count.parse().ok()),
+    }
+}
+
+/// The labels of a request that has no body to read.
+pub(crate) fn header_labels(headers: &HeaderMap) -> Labels {
+    Labels {
+        session: text(headers, "x-baton-session").map(label),
+        tags: text(headers, "x-baton-tags")
+            .into_iter()
+            .flat_map(|list| list.split(','))
+            .map(|tag| label(tag.trim()))
+            .filter(|tag| !tag.is_empty())
+            .take(MAX_LABELS)
+            .collect(),
+        client_retry: text(headers, "x-stainless-retry-count").and_then(|count| count.parse().ok()),
+        ..Labels::default()
+    }
+}
+
+/// A client's text, short enough for a record.
+fn label(text: &str) -> String {
+    text.get(..text.floor_char_boundary(MAX_LABEL)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

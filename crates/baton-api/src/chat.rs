@@ -1,0 +1,66 @@
+//! `POST /v1/chat/completions`, and what every surface of answers shares with it.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use baton_engine::Engine;
+use baton_model::RequestId;
+
+use crate::ask;
+use crate::error::ApiError;
+use crate::gate::Gate;
+use crate::reply::respond;
+use crate::router::request_id;
+use crate::surface::{CHAT, Surface};
+
+/// Answers a chat completion.
+///
+/// Takes OpenAI's request. `model` may also be a list, and `models` or `fallbacks` may name more:
+/// they are tried in order until one answers.
+#[utoipa::path(
+    post,
+    path = "/v1/chat/completions",
+    operation_id = "chat.completions.create",
+    tag = "answers",
+    request_body(content = crate::docs::ChatRequest, content_type = "application/json", example = json!({"model": "echo/hello", "messages": [{"role": "user", "content": "hi"}]})),
+    responses(
+        (status = 200, description = "A completion, or with `stream` its chunks as server-sent events, the last one `[DONE]`", content(
+            (serde_json::Value = "application/json", example = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1_790_000_000, "model": "hello", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello!", "refusal": null}, "logprobs": null, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}})),
+            (String = "text/event-stream", example = json!("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,\"model\":\"hello\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello!\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n")),
+        )),
+    ),
+    security(("bearer" = []), ("x-api-key" = []), ()),
+)]
+pub(crate) async fn create(
+    State(engine): State<Arc<Engine>>,
+    State(gate): State<Arc<Gate>>,
+    request: Request,
+) -> Response {
+    answer(CHAT, &engine, &gate, request).await
+}
+
+/// Answers on any surface whose body is a conversation.
+pub(crate) async fn answer(surface: Surface, engine: &Engine, gate: &Gate, request: Request) -> Response {
+    let id = request_id(&request);
+    match carry(surface, id, engine, gate, request).await {
+        Ok(response) => response,
+        Err(error) => error.into_response_as(surface.dialect, id),
+    }
+}
+
+async fn carry(
+    surface: Surface,
+    id: RequestId,
+    engine: &Engine,
+    gate: &Gate,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let (parts, body) = request.into_parts();
+    let admitted = gate.admit(&parts.headers)?;
+    engine.admit()?;
+    let body = gate.read(&parts.headers, body).await?;
+    let ask = ask::read(surface, id, &admitted.principal, &parts.headers, parts.uri.query(), body)?;
+    let reply = engine.answer(&ask).await?;
+    Ok(respond(reply, admitted.permit))
+}

@@ -1,0 +1,430 @@
+//! Says what bodies look like, where the code that reads or writes them has no schema of its own.
+//!
+//! Requests are described as far as Baton reads them: every other member goes to the provider as
+//! it was sent, so the schema allows it. The types of records mirror those of the crates below,
+//! which know nothing of `OpenAPI`; the documentation tests hold real answers against them.
+#![expect(dead_code, reason = "these types are read by their derives only")]
+
+use serde_json::Value;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::AnyOfBuilder;
+use utoipa::openapi::{Ref, RefOr, Schema};
+
+/// OpenAI's request for a chat completion. Members that are not listed go to the provider as they were sent.
+#[derive(ToSchema)]
+pub(crate) struct ChatRequest {
+    model: ModelChoice,
+    /// More models, tried in this order after `model` until one answers. May stand without `model`.
+    models: Option<Vec<NameText>>,
+    /// The same as `models`.
+    fallbacks: Option<Vec<NameText>>,
+    messages: ChatMessages,
+    /// Whether the answer comes as server-sent events.
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    /// The most tokens that the answer may have.
+    #[schema(minimum = 1)]
+    max_completion_tokens: Option<u64>,
+    /// The older name of `max_completion_tokens`.
+    #[schema(minimum = 1)]
+    max_tokens: Option<u64>,
+    /// Tools that the model may call, as OpenAI defines them.
+    tools: Option<Vec<Tool>>,
+    /// `none`, `auto`, `required`, or one tool.
+    tool_choice: Option<Value>,
+    /// The form of the answer: `text`, `json_object`, or `json_schema` with its schema.
+    response_format: Option<Value>,
+    /// Short texts, recorded with the decision.
+    metadata: Option<Value>,
+    /// Whom the answer is for, recorded with the decision.
+    safety_identifier: Option<Value>,
+    /// The older name of `safety_identifier`.
+    user: Option<Value>,
+    provider: Option<ProviderWishes>,
+    baton: Option<OwnMembers>,
+}
+
+/// Anthropic's request for a message. Members that are not listed go to the provider as they were sent.
+#[derive(ToSchema)]
+pub(crate) struct MessagesRequest {
+    model: ModelChoice,
+    /// More models, tried in this order after `model` until one answers. May stand without `model`.
+    models: Option<Vec<NameText>>,
+    /// The same as `models`.
+    fallbacks: Option<Vec<NameText>>,
+    /// The most tokens that the answer may have.
+    #[schema(minimum = 1)]
+    max_tokens: u64,
+    messages: AnthropicMessageList,
+    system: Option<AnthropicText>,
+    /// Whether the answer comes as server-sent events.
+    stream: Option<bool>,
+    /// Tools that the model may call, as Anthropic defines them.
+    tools: Option<Vec<AnthropicTool>>,
+    /// `auto`, `any`, `none`, or one tool.
+    tool_choice: Option<Value>,
+    /// `user_id` is recorded with the decision.
+    metadata: Option<Value>,
+    provider: Option<ProviderWishes>,
+    baton: Option<OwnMembers>,
+}
+
+/// A message whose tokens are to be counted; like a message, without `max_tokens`.
+#[derive(ToSchema)]
+pub(crate) struct CountRequest {
+    model: ModelChoice,
+    /// As in a message.
+    messages: Vec<Value>,
+    /// As in a message.
+    system: Option<Value>,
+    /// Tools that count as input.
+    tools: Option<Value>,
+}
+
+/// A model's name, the name with settings, or a list of either. A list is tried in order.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ModelChoice {
+    /// `provider/model`, an alias, or a route.
+    Name(NameText),
+    Settings(ModelWithSettings),
+    Many(ModelSequence),
+}
+
+/// A model's name.
+#[derive(ToSchema)]
+#[schema(min_length = 1, pattern = r"\S")]
+pub(crate) struct NameText(String);
+
+/// Models in the order in which they are tried.
+#[derive(ToSchema)]
+#[schema(min_items = 1)]
+pub(crate) struct ModelSequence(Vec<OneModel>);
+
+/// One model of a list.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum OneModel {
+    Name(NameText),
+    Settings(ModelWithSettings),
+}
+
+/// A model with settings. The settings are not followed by this version; the decision says so.
+#[derive(ToSchema)]
+pub(crate) struct ModelWithSettings {
+    model: NameText,
+    settings: Option<Value>,
+}
+
+/// The conversation, or one text that stands for a message of the user.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ChatMessages {
+    List(ChatMessageList),
+    Text(String),
+}
+
+/// At least one message.
+#[derive(ToSchema)]
+#[schema(min_items = 1)]
+pub(crate) struct ChatMessageList(Vec<ChatMessage>);
+
+/// One message, as OpenAI defines it for its role.
+#[derive(ToSchema)]
+pub(crate) struct ChatMessage {
+    role: ChatRole,
+    content: Option<ChatContent>,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ChatRole {
+    System,
+    Developer,
+    User,
+    Assistant,
+    Tool,
+}
+
+/// Text, or a list of parts.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ChatContent {
+    Text(String),
+    Parts(Vec<ChatPart>),
+}
+
+/// Text or an image. Other parts (`input_audio`, `file`) are as OpenAI defines them.
+#[derive(ToSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum ChatPart {
+    Text { text: String },
+    ImageUrl { image_url: ImageUrl },
+}
+
+/// Where an image is, or the image itself as a `data:` URL.
+#[derive(ToSchema)]
+pub(crate) struct ImageUrl {
+    #[schema(pattern = "^(https?://.|data:image/)")]
+    url: String,
+}
+
+/// How a stream is to be told.
+#[derive(ToSchema)]
+pub(crate) struct StreamOptions {
+    /// Whether the stream ends with a chunk that has the usage.
+    include_usage: Option<bool>,
+}
+
+/// A function that the model may call.
+#[derive(ToSchema)]
+pub(crate) struct Tool {
+    #[serde(rename = "type")]
+    kind: ToolKind,
+    function: Function,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ToolKind {
+    Function,
+}
+
+/// A function's name and the schema of its arguments.
+#[derive(ToSchema)]
+pub(crate) struct Function {
+    name: String,
+    description: Option<String>,
+    /// The schema of the arguments.
+    parameters: Option<Value>,
+}
+
+/// At least one message.
+#[derive(ToSchema)]
+#[schema(min_items = 1)]
+pub(crate) struct AnthropicMessageList(Vec<AnthropicMessage>);
+
+/// One message of the user or the model.
+#[derive(ToSchema)]
+pub(crate) struct AnthropicMessage {
+    role: AnthropicRole,
+    content: AnthropicText,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AnthropicRole {
+    User,
+    Assistant,
+}
+
+/// Text, or a list of blocks.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum AnthropicText {
+    Text(String),
+    Blocks(Vec<AnthropicBlock>),
+}
+
+/// A block, as Anthropic defines it for its type.
+#[derive(ToSchema)]
+pub(crate) struct AnthropicBlock {
+    /// `text`, `image`, `tool_use`, `tool_result` and others.
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// A tool that the model may call.
+#[derive(ToSchema)]
+pub(crate) struct AnthropicTool {
+    name: String,
+    description: Option<String>,
+    /// The schema of the arguments.
+    input_schema: Value,
+}
+
+/// Wishes about providers, as `OpenRouter` defines them.
+#[derive(ToSchema)]
+pub(crate) struct ProviderWishes {
+    /// These first, in this order.
+    #[schema(required = false)]
+    order: Vec<ProviderText>,
+    /// No others.
+    only: Option<Vec<ProviderText>>,
+    /// Not these.
+    #[schema(required = false)]
+    ignore: Vec<ProviderText>,
+    /// `false`: only the first candidate may answer.
+    allow_fallbacks: Option<bool>,
+    /// `true`: a target that cannot carry every parameter is refused.
+    require_parameters: Option<bool>,
+}
+
+/// A provider's name.
+#[derive(ToSchema)]
+#[schema(pattern = "^[A-Za-z0-9._-]{1,256}$")]
+pub(crate) struct ProviderText(String);
+
+/// What a body can tell Baton itself. Never sent on.
+#[derive(ToSchema)]
+pub(crate) struct OwnMembers {
+    /// The conversation that the request belongs to; recorded.
+    session: Option<String>,
+    /// Words to find it by; recorded.
+    tags: Option<Vec<String>>,
+    /// Whether a parameter that a target cannot carry is an error.
+    strict: Option<bool>,
+    /// Not followed by this version.
+    policy: Option<String>,
+}
+
+/// An error as OpenAI writes it. Baton repeats the members at the top, since clients differ in where
+/// they look; an error body that is passed on from a provider has what the provider wrote.
+#[derive(ToSchema)]
+pub(crate) struct OpenaiError {
+    error: OpenaiErrorDetail,
+    message: Option<String>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    param: Option<String>,
+    code: Option<String>,
+}
+
+/// What went wrong.
+#[derive(ToSchema)]
+pub(crate) struct OpenaiErrorDetail {
+    /// A sentence.
+    message: String,
+    /// The kind of error.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The path of the member that is wrong.
+    #[schema(required = true)]
+    param: Option<String>,
+    /// A stable word.
+    #[schema(required = true)]
+    code: Option<String>,
+}
+
+/// An error as Anthropic writes it.
+#[derive(ToSchema)]
+pub(crate) struct AnthropicError {
+    /// `error`.
+    #[serde(rename = "type")]
+    kind: AnthropicErrorMark,
+    error: AnthropicErrorDetail,
+    /// The request's id, as in `request-id`.
+    request_id: Option<String>,
+    /// The sentence again.
+    message: Option<String>,
+    /// The path of the member that is wrong.
+    param: Option<String>,
+    /// A stable word.
+    code: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AnthropicErrorMark {
+    Error,
+}
+
+/// What went wrong.
+#[derive(ToSchema)]
+pub(crate) struct AnthropicErrorDetail {
+    /// The kind of error.
+    #[serde(rename = "type")]
+    kind: String,
+    /// A sentence.
+    message: String,
+}
+
+/// An error in the caller's dialect: Anthropic's if `anthropic-version` was sent, else OpenAI's.
+pub(crate) struct AnyError;
+
+impl utoipa::PartialSchema for AnyError {
+    fn schema() -> RefOr<Schema> {
+        let either = AnyOfBuilder::new()
+            .item(Ref::from_schema_name("OpenaiError"))
+            .item(Ref::from_schema_name("AnthropicError"))
+            .description(Some(
+                "An error in the caller's dialect: Anthropic's if `anthropic-version` was sent, else OpenAI's.",
+            ));
+        either.into()
+    }
+}
+
+impl ToSchema for AnyError {}
+
+/// Why a decision was made.
+#[derive(ToSchema)]
+pub(crate) struct ReasonSchema {
+    /// A stable word, such as `only_model`, `first_in_order` or `fallback_after_fault`.
+    code: String,
+    /// One sentence.
+    text: String,
+    /// Who gave it: `client`, `policy`, `fault` or `config`.
+    source: String,
+}
+
+/// What a request needs, without what it says.
+#[derive(ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent property of a request")]
+pub(crate) struct FeaturesSchema {
+    /// A cheap estimate from the bytes.
+    input_tokens: u64,
+    /// The output limit that the client set.
+    max_output_tokens: Option<u64>,
+    /// How many tools are on offer.
+    tools: u32,
+    images: bool,
+    audio: bool,
+    structured_output: bool,
+    logprobs: bool,
+    stream: bool,
+}
+
+/// What was said about one candidate.
+#[derive(ToSchema)]
+pub(crate) struct VerdictSchema {
+    /// `selected`, `eligible` or `rejected`.
+    verdict: String,
+    /// The place behind the selected one, if eligible.
+    rank: Option<u32>,
+    /// Where it fell out, if rejected.
+    stage: Option<String>,
+    /// Why, if rejected: a stable word.
+    code: Option<String>,
+    /// What was seen.
+    observed: Option<String>,
+    /// What would have been accepted.
+    limit: Option<String>,
+}
+
+/// What the client told about its request. Never a prompt.
+#[derive(ToSchema)]
+pub(crate) struct LabelsSchema {
+    /// The conversation.
+    session: Option<String>,
+    /// The end user.
+    user: Option<String>,
+    tags: Option<Vec<String>>,
+    /// Pairs of key and value.
+    #[schema(value_type = Option<Vec<Vec<String>>>)]
+    metadata: Option<Vec<(String, String)>>,
+    /// Which try of the client's SDK it was.
+    client_retry: Option<u32>,
+}
+
+/// Tokens.
+#[derive(ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the wire's names")]
+pub(crate) struct UsageSchema {
+    /// All input, cached included.
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    cache_write_tokens: u64,
+    /// All output, reasoning included.
+    output_tokens: u64,
+    reasoning_tokens: u64,
+}

@@ -1,0 +1,277 @@
+//! The one map from what went wrong to a status and an error body, in each dialect.
+//!
+//! - Start with [`ApiError::into_response_as`].
+//! - **Invariant:** an upstream's refusal of our credential is never shown as the client's own 401.
+//! - **Never here:** prompts, secrets, upstream addresses.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use baton_access::AuthError;
+use baton_dialect::{DecodeError, ErrorBody, encode_error};
+use baton_engine::{Head, Refusal, RefusalKind};
+use baton_model::{Dialect, FaultKind, JsonError, RequestId};
+use bytes::Bytes;
+
+use crate::reply::head_headers;
+
+/// What a client is told instead of an answer.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    message: String,
+    param: Option<String>,
+    code: Option<String>,
+    retry_after: Option<Duration>,
+    /// `Some(false)`: the client's SDK should not try again by itself.
+    should_retry: Option<bool>,
+    head: Option<Box<Head>>,
+    upstream_body: Option<Bytes>,
+    allow: Option<&'static str>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+            param: None,
+            code: None,
+            retry_after: None,
+            should_retry: None,
+            head: None,
+            upstream_body: None,
+            allow: None,
+        }
+    }
+
+    fn code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>, param: Option<&str>) -> Self {
+        let mut error = Self::new(StatusCode::BAD_REQUEST, message);
+        error.param = param.map(ToOwned::to_owned);
+        error
+    }
+
+    pub(crate) fn unauthenticated(error: AuthError) -> Self {
+        match error {
+            AuthError::Missing => {
+                Self::new(StatusCode::UNAUTHORIZED, "no key was sent: use `Authorization: Bearer …` or `x-api-key`")
+                    .code("missing_api_key")
+            }
+            AuthError::Unavailable => {
+                let mut refused =
+                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys cannot be checked at the moment").code("keys_unavailable");
+                refused.retry_after = Some(Duration::from_secs(5));
+                refused
+            }
+            other => Self::new(StatusCode::UNAUTHORIZED, other.to_string()).code("invalid_api_key"),
+        }
+    }
+
+    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, message).code("forbidden")
+    }
+
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, message).code("key_concurrency_exceeded");
+        error.retry_after = Some(Duration::from_secs(1));
+        error
+    }
+
+    pub(crate) fn too_large(limit: usize) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the request body is larger than {limit} bytes"))
+            .code("request_too_large")
+    }
+
+    pub(crate) fn unsupported_encoding(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, message).code("unsupported_encoding")
+    }
+
+    pub(crate) fn stalled() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "the request body stopped coming").code("request_timeout")
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message).code("not_found")
+    }
+
+    pub(crate) fn model_not_found(message: impl Into<String>) -> Self {
+        let mut error = Self::new(StatusCode::NOT_FOUND, message).code("model_not_found");
+        error.param = Some("model".to_owned());
+        error
+    }
+
+    pub(crate) fn not_yet_visible() -> Self {
+        let mut error = Self::new(
+            StatusCode::NOT_FOUND,
+            "a decision as young as this one may not be visible here yet; ask again in a moment",
+        )
+        .code("not_yet_visible");
+        error.retry_after = Some(Duration::from_secs(1));
+        error
+    }
+
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        let mut error = Self::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path takes {allow}"));
+        error.allow = Some(allow);
+        error
+    }
+
+    pub(crate) fn unavailable(message: impl Into<String>, code: &str) -> Self {
+        let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, message).code(code);
+        error.retry_after = Some(Duration::from_secs(5));
+        error
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Baton failed; the log has the reason under this request's id")
+            .code("internal")
+    }
+
+    #[cfg(test)]
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The response, in a dialect.
+    pub(crate) fn into_response_as(self, dialect: Dialect, request: RequestId) -> Response {
+        let body = self.upstream_body.clone().unwrap_or_else(|| {
+            let id = request.to_string();
+            encode_error(
+                dialect,
+                &ErrorBody {
+                    kind: type_word(dialect, self.status, self.code.as_deref()),
+                    message: &self.message,
+                    param: self.param.as_deref(),
+                    code: self.code.as_deref(),
+                    request_id: Some(&id),
+                },
+            )
+            .into()
+        });
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(head) = &self.head {
+            head_headers(head, headers);
+        }
+        if let Some(after) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if let Some(retry) = self.should_retry {
+            headers.insert("x-should-retry", HeaderValue::from_static(if retry { "true" } else { "false" }));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+}
+
+impl From<JsonError> for ApiError {
+    fn from(error: JsonError) -> Self {
+        Self::from(DecodeError::from(error))
+    }
+}
+
+impl From<DecodeError> for ApiError {
+    fn from(error: DecodeError) -> Self {
+        let mut refused = Self::new(StatusCode::BAD_REQUEST, error.message);
+        refused.param = error.param;
+        refused
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let upstream = refusal.head.as_ref().map(|head| head.status);
+        let (status, code) = match refusal.kind {
+            RefusalKind::Invalid | RefusalKind::NotEligible => (StatusCode::BAD_REQUEST, None),
+            RefusalKind::UnknownModel | RefusalKind::NoProvider => (StatusCode::NOT_FOUND, None),
+            RefusalKind::NotAllowed => (StatusCode::FORBIDDEN, None),
+            RefusalKind::NotRecordable => (StatusCode::SERVICE_UNAVAILABLE, None),
+            RefusalKind::Failed(kind) => fault_status(kind, upstream),
+        };
+        let failed = matches!(refusal.kind, RefusalKind::Failed(_));
+        Self {
+            status,
+            message: refusal.message,
+            param: refusal.param,
+            // Baton's own word where it has one: an upstream's codes differ by vendor.
+            code: code.map(ToOwned::to_owned).or(refusal.code),
+            retry_after: refusal.retry_after,
+            should_retry: failed.then_some(false),
+            head: refusal.head,
+            upstream_body: refusal.upstream_body,
+            allow: None,
+        }
+    }
+}
+
+/// The status for a fault, and the code where ours says more than the upstream's.
+fn fault_status(kind: FaultKind, upstream: Option<u16>) -> (StatusCode, Option<&'static str>) {
+    let upstream = upstream.and_then(|status| StatusCode::from_u16(status).ok());
+    let client_error = upstream.filter(StatusCode::is_client_error).unwrap_or(StatusCode::BAD_REQUEST);
+    let server_error = upstream.filter(StatusCode::is_server_error);
+    match kind {
+        FaultKind::InvalidRequest => (client_error, None),
+        FaultKind::ContextTooLong => (StatusCode::BAD_REQUEST, Some("context_length_exceeded")),
+        FaultKind::UnsupportedFeature => (StatusCode::BAD_REQUEST, None),
+        FaultKind::ContentFiltered => (StatusCode::BAD_REQUEST, Some("content_filter")),
+        FaultKind::ModelUnavailable => (StatusCode::NOT_FOUND, Some("model_not_found")),
+        FaultKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Some("request_too_large")),
+        FaultKind::Unauthorized => (StatusCode::BAD_GATEWAY, Some("upstream_auth")),
+        FaultKind::QuotaExhausted => (StatusCode::TOO_MANY_REQUESTS, Some("insufficient_quota")),
+        FaultKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some("rate_limit_exceeded")),
+        FaultKind::Overloaded => (server_error.unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Some("upstream_overloaded")),
+        FaultKind::ServerError => (server_error.unwrap_or(StatusCode::BAD_GATEWAY), Some("upstream_error")),
+        FaultKind::Connect => (StatusCode::BAD_GATEWAY, Some("upstream_unreachable")),
+        FaultKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, Some("upstream_timeout")),
+        FaultKind::MalformedAnswer => (StatusCode::BAD_GATEWAY, Some("upstream_malformed")),
+        FaultKind::Truncated => (StatusCode::BAD_GATEWAY, Some("upstream_truncated")),
+        _ => (StatusCode::INTERNAL_SERVER_ERROR, Some("internal")),
+    }
+}
+
+/// The dialect's `type` word that goes with a status.
+pub(crate) fn type_word(dialect: Dialect, status: StatusCode, code: Option<&str>) -> &'static str {
+    let status = status.as_u16();
+    match dialect {
+        Dialect::OpenaiChat => match (status, code) {
+            (429, Some("insufficient_quota")) => "insufficient_quota",
+            (401, _) => "authentication_error",
+            (403, _) => "permission_error",
+            (429, _) => "rate_limit_exceeded",
+            (500.., _) => "server_error",
+            _ => "invalid_request_error",
+        },
+        Dialect::AnthropicMessages => match status {
+            401 => "authentication_error",
+            402 => "billing_error",
+            403 => "permission_error",
+            404 => "not_found_error",
+            413 => "request_too_large",
+            429 => "rate_limit_error",
+            504 => "timeout_error",
+            503 | 529 => "overloaded_error",
+            500.. => "api_error",
+            _ => "invalid_request_error",
+        },
+    }
+}
+
+/// The headers that name a request, on every response.
+pub(crate) fn request_headers(request: RequestId, headers: &mut HeaderMap) {
+    if let Ok(value) = HeaderValue::from_str(&request.to_string()) {
+        headers.insert("request-id", value.clone());
+        headers.insert("x-request-id", value);
+    }
+}

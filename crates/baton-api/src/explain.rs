@@ -1,0 +1,148 @@
+//! Says why an answer came from where it came: one sentence, and the table behind it, both made
+//! from the record and never by a model.
+
+use baton_audit::{DecisionKind, DecisionView, Outcome, OutcomeStatus, OutcomeView, RunView};
+use baton_policy::{Rejection, Verdict};
+
+/// One sentence on a run.
+#[must_use]
+pub fn sentence(run: &RunView) -> String {
+    let Some(first) = run.decisions.first() else { return "Nothing was decided.".to_owned() };
+    let served = run.decisions.iter().rev().find(|view| {
+        matches!(&view.outcome, OutcomeView::Recorded(outcome) if outcome.status == OutcomeStatus::Ok)
+    });
+    let mut text = match (served, run.decisions.last()) {
+        (Some(view), _) => format!("Served by {}", target(view)),
+        (None, Some(last)) => unserved(last),
+        (None, None) => String::new(),
+    };
+    text += &format!(": {}", first.decision.reason.text);
+    let failures: Vec<String> = run.decisions.iter().filter_map(failure).collect();
+    if !failures.is_empty() {
+        text += &format!("; {}", failures.join(", then "));
+    }
+    text.push('.');
+    text
+}
+
+/// How a run ended that no target served to its end.
+fn unserved(last: &DecisionView) -> String {
+    match (&last.outcome, last.decision.kind) {
+        (OutcomeView::Running, _) => format!("Being served by {}", target(last)),
+        (OutcomeView::Crashed, _) => format!("Cut off at {} when the process died", target(last)),
+        (OutcomeView::Recorded(outcome), _) if outcome.status == OutcomeStatus::ClientCancelled => {
+            format!("Left by the client while {} answered", target(last))
+        }
+        (_, DecisionKind::Refuse) => "Refused".to_owned(),
+        _ => "Not served".to_owned(),
+    }
+}
+
+fn target(view: &DecisionView) -> String {
+    view.decision.to.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string)
+}
+
+/// An attempt that failed, as half a sentence.
+fn failure(view: &DecisionView) -> Option<String> {
+    match &view.outcome {
+        OutcomeView::Recorded(outcome) if outcome.status == OutcomeStatus::Failed => {
+            let fault = outcome.fault.map_or("unknown", baton_model::FaultKind::as_str);
+            let status = outcome.http_status.map(|status| format!(" ({status})")).unwrap_or_default();
+            Some(format!("{} failed with {fault}{status}", target(view)))
+        }
+        OutcomeView::Recorded(_) | OutcomeView::NotExpected | OutcomeView::Running | OutcomeView::Crashed => None,
+    }
+}
+
+/// The candidates with their verdicts, then the attempts, as text for a terminal.
+#[must_use]
+pub fn table(run: &RunView) -> String {
+    let mut text = String::new();
+    for view in &run.decisions {
+        let Some(inputs) = &view.decision.inputs else { continue };
+        text += &format!("candidates under policy {}@{}\n", inputs.policy.name, inputs.policy.version);
+        let width = inputs.candidates.iter().map(|candidate| candidate.target.to_string().len()).max().unwrap_or(0);
+        for (candidate, row) in inputs.candidates.iter().zip(&view.decision.table) {
+            text += &format!("  {:width$}  {}\n", candidate.target.to_string(), verdict(&row.verdict));
+        }
+    }
+    text += "decisions\n";
+    for view in &run.decisions {
+        let decision = &view.decision;
+        text += &format!(
+            "  {}  {:8}  {}  {}\n      {}\n      {}\n",
+            moment(decision.at_ms),
+            decision.kind.as_str(),
+            decision.id,
+            target(view),
+            decision.reason.text,
+            outcome(&view.outcome),
+        );
+    }
+    text
+}
+
+fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Selected => "selected".to_owned(),
+        Verdict::Eligible { rank } => format!("eligible, fallback {rank}"),
+        Verdict::Rejected(Rejection { code, observed, limit, .. }) => {
+            let mut text = format!("rejected: {}", code.as_str());
+            if let Some(observed) = observed {
+                text += &format!(", observed {observed}");
+            }
+            if let Some(limit) = limit {
+                text += &format!(", limit {limit}");
+            }
+            text
+        }
+    }
+}
+
+fn outcome(view: &OutcomeView) -> String {
+    match view {
+        OutcomeView::NotExpected => "nothing was sent".to_owned(),
+        OutcomeView::Running => "running".to_owned(),
+        OutcomeView::Crashed => "the process died before the end, so how it ended is not known".to_owned(),
+        OutcomeView::Recorded(outcome) => recorded(outcome),
+    }
+}
+
+fn recorded(outcome: &Outcome) -> String {
+    let mut text = outcome.status.as_str().to_owned();
+    if let Some(fault) = outcome.fault {
+        text += &format!(": {fault}");
+    }
+    if let Some(status) = outcome.http_status {
+        text += &format!(", status {status}");
+    }
+    if let Some(first) = outcome.first_content_us {
+        text += &format!(", first content {}", millis(first));
+    }
+    text += &format!(", total {}", millis(outcome.total_us));
+    match &outcome.usage {
+        Some(usage) => {
+            text += &format!(", tokens {} in, {} out", usage.input_tokens, usage.output_tokens);
+        }
+        None => text.push_str(", tokens unknown"),
+    }
+    match outcome.cost {
+        Some(cost) => {
+            text += &format!(", cost {cost}");
+        }
+        None => text.push_str(", cost unknown"),
+    }
+    text
+}
+
+fn millis(micros: u64) -> String {
+    format!("{}.{:03} ms", micros / 1_000, micros % 1_000)
+}
+
+/// Milliseconds since 1970 as RFC 3339.
+pub(crate) fn moment(at_ms: u64) -> String {
+    i64::try_from(at_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| at_ms.to_string(), |at| format!("{at:.3}"))
+}

@@ -1,0 +1,71 @@
+//! What the surfaces are given by the composition root.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use baton_audit::Decisions;
+use baton_engine::Engine;
+
+use crate::Gate;
+
+/// The parts that surfaces take their own few from.
+#[derive(Clone, Debug)]
+pub struct ApiState {
+    /// Carries requests out.
+    pub engine: Arc<Engine>,
+    /// Lets callers in.
+    pub gate: Arc<Gate>,
+    /// Reads decisions back.
+    pub decisions: Arc<Decisions>,
+    /// Knows how the process stands.
+    pub status: Arc<dyn StatusSource>,
+}
+
+/// Whether the process can serve, and why not.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+pub struct Readiness {
+    /// Whether new requests should come here.
+    pub ready: bool,
+    /// The version of the configuration in force.
+    pub config: String,
+    /// Bytes that the store does not have yet.
+    pub journal_backlog_bytes: u64,
+    /// Age of the oldest of them, in milliseconds.
+    pub relay_lag_ms: u64,
+    /// Whether the store answered last time.
+    pub store: &'static str,
+    /// What is wrong, where something is.
+    pub problems: Vec<String>,
+}
+
+/// What `/readyz` and `/metrics` show.
+pub trait StatusSource: Send + Sync + std::fmt::Debug {
+    /// How the process stands now.
+    fn readiness(&self) -> Readiness;
+    /// All metrics in Prometheus' text form.
+    fn metrics(&self) -> String;
+}
+
+impl FromRef<ApiState> for Arc<Engine> {
+    fn from_ref(state: &ApiState) -> Self {
+        Self::clone(&state.engine)
+    }
+}
+
+impl FromRef<ApiState> for Arc<Gate> {
+    fn from_ref(state: &ApiState) -> Self {
+        Self::clone(&state.gate)
+    }
+}
+
+impl FromRef<ApiState> for Arc<Decisions> {
+    fn from_ref(state: &ApiState) -> Self {
+        Self::clone(&state.decisions)
+    }
+}
+
+impl FromRef<ApiState> for Arc<dyn StatusSource> {
+    fn from_ref(state: &ApiState) -> Self {
+        Self::clone(&state.status)
+    }
+}

@@ -1,0 +1,82 @@
+//! A client's request once a surface has read it.
+
+use baton_audit::Labels;
+use baton_model::{Dialect, ProviderName, RawObject, RequestId, Secret};
+use baton_policy::ProviderPreferences;
+use http::HeaderMap;
+
+/// A request for an answer, as every surface hands it in.
+#[derive(Debug)]
+pub struct Ask {
+    /// The HTTP request's id.
+    pub request: RequestId,
+    /// The dialect the client speaks.
+    pub dialect: Dialect,
+    /// The path as matched.
+    pub surface: &'static str,
+    /// Who asks.
+    pub caller: Caller,
+    /// The body, parsed once.
+    pub body: RawObject,
+    /// Which models may answer.
+    pub models: ModelSpec,
+    /// Whether the client wants a stream.
+    pub stream: bool,
+    /// Client headers that go on to the provider: an allow-list, never credentials.
+    pub forward: HeaderMap,
+    /// The client's query string, where the dialect gives it a meaning.
+    pub query: Option<String>,
+    /// Session, user, tags: what the client said of where the request belongs.
+    pub labels: Labels,
+    /// The client's wishes about providers.
+    pub providers: ProviderPreferences,
+    /// Refuse what cannot be carried instead of dropping it.
+    pub strict: bool,
+    /// The client's own provider key.
+    pub byok: Option<Byok>,
+    /// Parameters of Baton's own that were sent and are not followed.
+    pub ignored: Vec<String>,
+    /// How much of the decision the answer should carry.
+    pub explain: Explain,
+}
+
+/// Who asks, as far as it matters to a decision.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// `key_…` or `anonymous`.
+    pub principal: String,
+    /// The models the key may use; `None` for all.
+    pub models: Option<Vec<String>>,
+}
+
+/// The models a request names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSpec {
+    /// The names, in the client's order; never empty.
+    pub names: Vec<String>,
+    /// Whether the client gave a list, so that the answer names the target.
+    pub list: bool,
+}
+
+/// A provider key that came with the request.
+#[derive(Clone, Debug)]
+pub struct Byok {
+    /// Whose key it is.
+    pub provider: ProviderName,
+    /// The key.
+    pub key: Secret<String>,
+    /// The model's name at the provider, where the client gave one.
+    pub model: Option<String>,
+}
+
+/// How much of the decision the answer should carry in its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Explain {
+    /// Nothing.
+    #[default]
+    None,
+    /// Ids, target, attempts, reason.
+    Summary,
+    /// The table as well.
+    Full,
+}

@@ -1,0 +1,460 @@
+//! One attempt at one target, from its decision to its first content, and the stream after it.
+
+use std::time::Duration;
+
+use baton_dialect::{AnswerContext, StreamOptions, decode_answer, encode_answer, observe_answer, rename_answer};
+use baton_model::{Dialect, Fault, FaultKind, RequestId};
+use baton_net::body::{ReadError, read_to_end};
+use baton_telemetry::genai::attempt_span;
+use baton_upstream::{Call, CallPath, Credential, Upstream, UpstreamBody, UpstreamResponse};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http::{HeaderMap, HeaderName};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::engine::{Choice, Run, internal, not_recordable};
+use crate::explain::{annotate_frame, annotate_whole, explanation};
+use crate::ledger::OpenAttempt;
+use crate::prepare::{Lane, Prepared, prepare};
+use crate::pump::Pump;
+use crate::{AnswerStream, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
+
+/// The largest whole answer that is taken in.
+const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
+/// As much of an error answer as is read.
+pub(crate) const ERROR_LIMIT: usize = 256 * 1024;
+/// How long a silent stream goes before the client is shown that it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// Why an attempt gave no answer.
+pub(crate) enum Failure {
+    /// It failed; another may not.
+    Failed(Box<Failed>),
+    /// It was not made, and no other should be.
+    Refused(Box<Refusal>),
+}
+
+pub(crate) struct Failed {
+    pub(crate) fault: Fault,
+    pub(crate) head: Head,
+    /// The upstream's error body, where the client speaks its dialect and the error is the client's own.
+    pub(crate) body: Option<Bytes>,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(Box::new(refusal))
+    }
+}
+
+/// A fault, with the error body to pass on if there is one.
+type Failing = (Fault, Option<Bytes>);
+
+pub(crate) async fn attempt(engine: &Engine, run: &mut Run<'_>, choice: &Choice) -> Result<Reply, Failure> {
+    let target = &choice.candidate.target;
+    let Some(upstream) = run.settings.catalog.upstream(&target.provider).cloned() else {
+        return Err(Refusal::new(RefusalKind::NoProvider, format!("no provider `{}`", target.provider)).into());
+    };
+    let most = choice.candidate.capabilities.max_output_tokens;
+    let prepared =
+        prepare(run.ask, &run.converted, &upstream, target, most).map_err(Refusal::from)?;
+    run.attempts += 1;
+    let mut decision =
+        run.decision(engine, choice.kind, Some(&choice.candidate), choice.from.clone(), choice.reason.clone());
+    decision.dropped_parameters.clone_from(&prepared.dropped);
+    let head = run.head(&decision, Some(target));
+    let note = explanation(run.ask.explain, run.pool.named_many, &decision, &head);
+    let span = attempt_span(target, target.provider.as_str(), run.ask.stream, &decision.id);
+    let open = OpenAttempt::begin(
+        engine,
+        decision,
+        target.clone(),
+        choice.candidate.price,
+        run.features.input_tokens,
+        span.clone(),
+    )
+    .map_err(|error| not_recordable(&error))?;
+    let health = engine.health.of(&target.provider);
+    health.note_request();
+    let credential = match &run.ask.byok {
+        Some(byok) if byok.provider == target.provider => Credential::Byok(byok.key.clone()),
+        _ => {
+            let count = upstream.credential_count();
+            // One turn for all attempts at a target: another one might give back the key just refused.
+            let turn = *run.credential_turn.get_or_insert_with(|| health.credential(count));
+            Credential::Own(if count == 0 { 0 } else { (turn + choice.credential_skip) % count })
+        }
+    };
+    let call = Call {
+        path: CallPath::Answers,
+        body: prepared.body.clone(),
+        stream: run.ask.stream,
+        forward: run.ask.forward.clone(),
+        query: run.ask.query.clone(),
+        credential,
+    };
+    let sent = Sent {
+        run,
+        upstream: &upstream,
+        prepared: &prepared,
+        head,
+        target: target.to_string(),
+        note,
+        stopping: engine.stopping.clone(),
+    };
+    sent.carry(call, open).instrument(span).await
+}
+
+/// An attempt whose decision is written.
+struct Sent<'a, 'b> {
+    run: &'a Run<'b>,
+    upstream: &'a Upstream,
+    prepared: &'a Prepared,
+    head: Head,
+    target: String,
+    /// What the answer is to say of the decision.
+    note: Option<Bytes>,
+    stopping: CancellationToken,
+}
+
+impl Sent<'_, '_> {
+    async fn carry(mut self, call: Call, mut open: OpenAttempt) -> Result<Reply, Failure> {
+        let result = if self.run.ask.stream {
+            self.streamed(call, &mut open).await.map(Box::new).map(Carried::Stream)
+        } else {
+            self.whole(call, &mut open).await.map(Carried::Whole)
+        };
+        match result {
+            Err((fault, body)) => {
+                open.fail(fault.kind);
+                Err(Failure::Failed(Box::new(Failed { fault, head: self.head, body })))
+            }
+            Ok(carried) => {
+                // The upstream worked while the disk did; mostly there is nothing left to wait for.
+                if let Err(error) = open.synced().await {
+                    open.fail(FaultKind::Internal);
+                    return Err(not_recordable(&error).into());
+                }
+                open.seen.content_sent = true;
+                let body = match carried {
+                    Carried::Whole(bytes) => {
+                        let bytes = self.note.as_deref().and_then(|note| annotate_whole(&bytes, note)).unwrap_or(bytes);
+                        open.seen.bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                        open.succeed();
+                        ReplyBody::Whole(bytes)
+                    }
+                    Carried::Stream(flow) => ReplyBody::Stream(self.stream(*flow, open)),
+                };
+                Ok(Reply { head: self.head, body })
+            }
+        }
+    }
+
+    /// Sends, and turns an answer that is an error into a fault.
+    async fn send(&mut self, call: Call, open: &mut OpenAttempt, deadline: Instant) -> Result<UpstreamResponse, Failing> {
+        let credential = call.credential.clone();
+        let response = timeout_at(deadline, self.upstream.send(call))
+            .await
+            .map_err(|_elapsed| late("the upstream did not answer in time"))?
+            .map_err(|fault| (fault, None))?;
+        open.seen.http_status = Some(response.status.as_u16());
+        if response.status.is_success() {
+            self.head.upstream = shown(&response.headers);
+            return Ok(response);
+        }
+        let body = timeout_at(deadline, read_to_end(response.body, ERROR_LIMIT)).await;
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
+        let fault = self.upstream.fault(&credential, response.status, &response.headers, &body);
+        let own = matches!(fault.kind, FaultKind::InvalidRequest | FaultKind::TooLarge | FaultKind::ContentFiltered | FaultKind::ContextTooLong);
+        let unchanged = own
+            && self.prepared.lane == Lane::Fast
+            && !self.upstream.repeats_key(&credential, &body)
+            && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok();
+        self.head.status = response.status.as_u16();
+        Err((fault, unchanged.then_some(body)))
+    }
+
+    async fn whole(&mut self, call: Call, open: &mut OpenAttempt) -> Result<Bytes, Failing> {
+        let deadline = Instant::now() + self.run.time_left();
+        let response = self.send(call, open, deadline).await?;
+        let body = timeout_at(deadline, read_to_end(response.body, ANSWER_LIMIT))
+            .await
+            .map_err(|_elapsed| late("the upstream did not finish its answer in time"))?
+            .map_err(|error| (cut_short(error), None))?;
+        open.seen.upstream_done = true;
+        match self.prepared.lane {
+            Lane::Fast => self.passed(body, open),
+            Lane::Slow => self.converted(&body, open),
+        }
+        .map_err(|fault| (fault, None))
+    }
+
+    fn passed(&self, body: Bytes, open: &mut OpenAttempt) -> Result<Bytes, Fault> {
+        let observed = observe_answer(self.upstream.dialect(), &body)?;
+        open.note_content();
+        if let Some(usage) = &observed.usage {
+            open.seen.absorb_usage(usage);
+        }
+        open.seen.finish = observed.finish;
+        open.seen.note_origin(observed.id.as_deref(), observed.model.as_deref());
+        if self.run.pool.named_many
+            && let Some(renamed) = rename_answer(self.upstream.dialect(), &body, &self.target)
+        {
+            return Ok(renamed);
+        }
+        Ok(body)
+    }
+
+    fn converted(&self, body: &[u8], open: &mut OpenAttempt) -> Result<Bytes, Fault> {
+        let answer = decode_answer(self.upstream.dialect(), body)?;
+        open.note_content();
+        if let Some(usage) = &answer.usage {
+            open.seen.absorb_usage(usage);
+        }
+        open.seen.finish = Some(answer.finish);
+        open.seen.note_origin(Some(&answer.id), Some(&answer.model));
+        let model = if self.run.pool.named_many { &self.target } else { &answer.model };
+        let context = AnswerContext { model, created: self.created() };
+        Ok(encode_answer(self.run.ask.dialect, &answer, &context).into())
+    }
+
+    /// Seconds since 1970, as the request's id tells them: no clock is read twice for one answer.
+    fn created(&self) -> i64 {
+        i64::try_from(self.run.ask.request.unix_ms() / 1_000).unwrap_or(i64::MAX)
+    }
+
+    /// Reads until there is content; what came before it is held back, so that a failure up to
+    /// here stays unseen.
+    async fn streamed(&mut self, call: Call, open: &mut OpenAttempt) -> Result<(Pump, UpstreamBody), Failing> {
+        let patience = self.run.time_left().min(self.run.pool.policy.timeouts.first_content);
+        let deadline = Instant::now() + patience;
+        let response = self.send(call, open, deadline).await?;
+        if !is_event_stream(&response.headers) {
+            return Err((self.not_a_stream(response, deadline).await, None));
+        }
+        let mut pump = self.pump();
+        let mut body = response.body;
+        while !pump.committed() && !pump.ended() {
+            let frame = timeout_at(deadline, body.frame())
+                .await
+                .map_err(|_elapsed| late("the upstream sent no content in time"))?;
+            match frame {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        pump.feed(data, &mut open.seen).map_err(|fault| (fault, None))?;
+                    }
+                }
+                Some(Err(fault)) => return Err((fault, None)),
+                None => pump.close(&mut open.seen).map_err(|fault| (fault, None))?,
+            }
+        }
+        open.note_content();
+        Ok((pump, body))
+    }
+
+    /// What a 200 says that is no stream: an error body, or nothing of use.
+    async fn not_a_stream(&self, response: UpstreamResponse, deadline: Instant) -> Fault {
+        let body = timeout_at(deadline, read_to_end(response.body, ERROR_LIMIT)).await;
+        let body = body.ok().and_then(Result::ok).unwrap_or_default();
+        observe_answer(self.upstream.dialect(), &body).err().unwrap_or_else(|| {
+            Fault::new(FaultKind::MalformedAnswer, "a stream was asked for, and the upstream sent something else")
+        })
+    }
+
+    fn pump(&self) -> Pump {
+        let ask = self.run.ask;
+        match self.prepared.lane {
+            Lane::Fast => {
+                let rename = self.run.pool.named_many.then(|| self.target.clone());
+                Pump::fast(ask.dialect, !self.prepared.client_wants_usage, rename)
+            }
+            Lane::Slow => {
+                let options = StreamOptions {
+                    model: self.run.pool.named_many.then(|| self.target.clone()),
+                    id: answer_id(ask.dialect, ask.request),
+                    created: self.created(),
+                    include_usage: self.prepared.client_wants_usage,
+                };
+                Pump::slow(ask.dialect, self.upstream.dialect(), options)
+            }
+        }
+    }
+
+    fn stream(&mut self, (pump, body): (Pump, UpstreamBody), open: OpenAttempt) -> AnswerStream {
+        let flow = Flow {
+            pump,
+            body,
+            open: Some(open),
+            idle: self.run.pool.policy.timeouts.idle,
+            waiting_since: None,
+            request: self.run.ask.request,
+            dialect: self.run.ask.dialect,
+            pending: Vec::new().into_iter(),
+            note: self.note.take(),
+            stopping: self.stopping.clone(),
+        };
+        AnswerStream::new(stream::unfold(flow, Flow::next).map(Ok))
+    }
+}
+
+enum Carried {
+    Whole(Bytes),
+    Stream(Box<(Pump, UpstreamBody)>),
+}
+
+/// A stream after its commit point.
+struct Flow {
+    pump: Pump,
+    body: UpstreamBody,
+    /// Gone once the outcome is written.
+    open: Option<OpenAttempt>,
+    idle: Duration,
+    /// Since when the upstream is waited for; the time in which the client takes what came is its own.
+    waiting_since: Option<Instant>,
+    request: RequestId,
+    dialect: Dialect,
+    pending: std::vec::IntoIter<Bytes>,
+    /// What the first piece is to say of the decision.
+    note: Option<Bytes>,
+    stopping: CancellationToken,
+}
+
+impl Flow {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        loop {
+            if let Some(piece) = self.pending.next() {
+                let noted = self.note.as_deref().and_then(|note| annotate_frame(&piece, note));
+                if noted.is_some() {
+                    self.note = None;
+                }
+                return Some((noted.unwrap_or(piece), self));
+            }
+            let mut ready = self.pump.take();
+            if let Some(open) = &mut self.open {
+                let bytes: usize = ready.iter().map(Bytes::len).sum();
+                open.seen.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
+            }
+            if self.pump.ended() {
+                // The outcome is on paper before the last byte leaves.
+                if let Some(open) = self.open.take() {
+                    open.succeed();
+                }
+                if ready.is_empty() {
+                    return None;
+                }
+            }
+            if ready.is_empty() {
+                match self.read().await {
+                    Read::More => continue,
+                    Read::Alive => ready.push(Bytes::from_static(keep_alive(self.dialect))),
+                    Read::Failed(fault) => {
+                        // What was taken in before the fault is still the answer's.
+                        let mut last = self.pump.take();
+                        last.push(self.pump.fail(&fault, &self.request.to_string()));
+                        if let Some(open) = self.open.take() {
+                            open.fail(fault.kind);
+                        }
+                        ready = last;
+                    }
+                }
+            }
+            self.pending = ready.into_iter();
+        }
+    }
+
+    /// Waits for the upstream, for as long as it may be silent.
+    async fn read(&mut self) -> Read {
+        let Some(open) = &mut self.open else { return Read::More };
+        let silent = self.waiting_since.get_or_insert_with(Instant::now).elapsed();
+        let Some(left) = self.idle.checked_sub(silent).filter(|left| !left.is_zero()) else {
+            return Read::Failed(Fault::new(FaultKind::Timeout, "the upstream fell silent in the middle of its answer"));
+        };
+        let frame = tokio::select! {
+            frame = timeout(left.min(KEEP_ALIVE), self.body.frame()) => frame,
+            () = self.stopping.cancelled() => {
+                return Read::Failed(Fault::new(FaultKind::Overloaded, "the gateway is stopping, and the answer was not complete"));
+            }
+        };
+        let frame = match frame {
+            Err(_elapsed) if left > KEEP_ALIVE => return Read::Alive,
+            Err(_elapsed) => return Read::More,
+            Ok(frame) => frame,
+        };
+        self.waiting_since = None;
+        let result = match frame {
+            Some(Ok(frame)) => frame.into_data().map_or(Ok(()), |data| self.pump.feed(data, &mut open.seen)),
+            Some(Err(fault)) => Err(fault),
+            None => self.pump.close(&mut open.seen),
+        };
+        result.map_or_else(Read::Failed, |()| Read::More)
+    }
+}
+
+enum Read {
+    /// Something came; look at the pump.
+    More,
+    /// Nothing came, but the client should see that the stream lives.
+    Alive,
+    /// It is over.
+    Failed(Fault),
+}
+
+const fn keep_alive(dialect: Dialect) -> &'static [u8] {
+    match dialect {
+        Dialect::OpenaiChat => b": keep-alive\n\n",
+        Dialect::AnthropicMessages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+    }
+}
+
+fn late(message: &'static str) -> Failing {
+    (Fault::new(FaultKind::Timeout, message), None)
+}
+
+fn cut_short(error: ReadError) -> Fault {
+    match error {
+        ReadError::TooLarge { .. } => internal("the upstream's answer is larger than Baton takes"),
+        ReadError::Stalled(_) => Fault::new(FaultKind::Timeout, "the upstream's answer stopped coming"),
+        ReadError::Broken(source) => source.downcast::<Fault>().map_or_else(|_other| ended_early(), |fault| *fault),
+        _ => ended_early(),
+    }
+}
+
+fn ended_early() -> Fault {
+    Fault::new(FaultKind::Truncated, "the upstream's answer ended before its end")
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(http::header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+/// An answer's id in the client's dialect, for an upstream whose own id has another form.
+fn answer_id(dialect: Dialect, request: RequestId) -> String {
+    let digits = request.uuid().simple();
+    match dialect {
+        Dialect::OpenaiChat => format!("chatcmpl-{digits}"),
+        Dialect::AnthropicMessages => format!("msg_{digits}"),
+    }
+}
+
+/// The upstream headers that a client may see.
+pub(crate) fn shown(headers: &HeaderMap) -> HeaderMap {
+    headers
+        .iter()
+        .filter(|(name, _)| is_shown(name))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+fn is_shown(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-ratelimit-")
+        || name.starts_with("anthropic-ratelimit-")
+        || matches!(name, "openai-processing-ms" | "openai-version")
+}
+

@@ -1,0 +1,31 @@
+//! Carries a request out: plan, decision on paper, attempt, answer or next decision.
+//!
+//! The engine knows what a target is, never which vendor it is; it speaks to clients through
+//! [`Reply`] and [`Refusal`], and leaves status codes to the surfaces.
+//!
+//! - Start with [`Engine::answer`].
+//! - **Invariant:** a decision is written to the journal before its upstream call leaves, and
+//!   synced before the first content byte is handed out.
+//! - **Invariant:** nothing is retried once content of a turn was handed out.
+//! - **Never here:** axum, SQL, names of vendors, status codes for clients.
+
+mod ask;
+mod attempt;
+mod catalog;
+mod engine;
+mod explain;
+mod features;
+mod health;
+mod ledger;
+mod pass;
+mod prepare;
+mod pump;
+mod refusal;
+mod reply;
+
+pub use ask::{Ask, Byok, Caller, Explain, ModelSpec};
+pub use catalog::{Catalog, CatalogBuilder, ModelEntry, Policy, Pool, Route, Settings, UnknownModel};
+pub use engine::Engine;
+pub use pass::{Pass, TokenCount};
+pub use refusal::{Refusal, RefusalKind};
+pub use reply::{AnswerStream, Head, Reply, ReplyBody};

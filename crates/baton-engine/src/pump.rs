@@ -1,0 +1,271 @@
+//! Turns an upstream's stream into the client's, event by event, and notices what passes.
+//!
+//! Fed with bytes, it collects what may be sent on. It knows when there is content (the commit
+//! point), when the upstream said that it is done, and when what comes is no answer.
+//!
+//! - **Invariant:** after `ended` nothing more is taken in.
+//! - **Never here:** clocks, sockets, the journal.
+
+use baton_dialect::{
+    ErrorBody, Observation, StreamDecoder, StreamEncoder, StreamOptions, end_frame, error_frame, error_word, observe_event,
+    rename_event, stream_decoder, stream_encoder,
+};
+use baton_model::{Dialect, Fault, FaultKind, StreamEvent};
+use baton_net::sse::{DEFAULT_EVENT_LIMIT, Passage, SseDecoder, SseError, SseEvent};
+use bytes::Bytes;
+
+use crate::ledger::Seen;
+
+/// Most bytes that are held back while there is no content yet.
+const HOLD_LIMIT: usize = 64 * 1024;
+
+pub(crate) struct Pump {
+    client: Dialect,
+    sse: SseDecoder,
+    lane: StreamLane,
+    out: Vec<Bytes>,
+    /// Neighbours that go out as one piece.
+    passage: Passage,
+    out_bytes: usize,
+    /// Whether content has come.
+    committed: bool,
+    /// Whether the upstream said that it is done.
+    ended: bool,
+}
+
+enum StreamLane {
+    Fast {
+        upstream: Dialect,
+        /// Drop the chunk that only exists because Baton asked for usage.
+        hide_usage: bool,
+        /// The model name to show, where the client named more than one.
+        rename: Option<String>,
+    },
+    Slow {
+        decoder: Box<dyn StreamDecoder>,
+        encoder: Box<dyn StreamEncoder>,
+        events: Vec<StreamEvent>,
+    },
+}
+
+impl Pump {
+    pub(crate) fn fast(dialect: Dialect, hide_usage: bool, rename: Option<String>) -> Self {
+        Self::new(dialect, StreamLane::Fast { upstream: dialect, hide_usage, rename })
+    }
+
+    pub(crate) fn slow(client: Dialect, upstream: Dialect, options: StreamOptions) -> Self {
+        let lane = StreamLane::Slow {
+            decoder: stream_decoder(upstream),
+            encoder: stream_encoder(client, options),
+            events: Vec::new(),
+        };
+        Self::new(client, lane)
+    }
+
+    fn new(client: Dialect, lane: StreamLane) -> Self {
+        Self {
+            client,
+            sse: SseDecoder::new(DEFAULT_EVENT_LIMIT),
+            lane,
+            out: Vec::new(),
+            passage: Passage::default(),
+            out_bytes: 0,
+            committed: false,
+            ended: false,
+        }
+    }
+
+    /// Whether what is collected may be sent: content has come, or too much is held back.
+    pub(crate) const fn committed(&self) -> bool {
+        self.committed || self.out_bytes > HOLD_LIMIT
+    }
+
+    /// Whether the upstream said that it is done.
+    pub(crate) const fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// What may be sent now.
+    pub(crate) fn take(&mut self) -> Vec<Bytes> {
+        self.out_bytes = 0;
+        self.out.extend(self.passage.take());
+        std::mem::take(&mut self.out)
+    }
+
+    /// Takes in what the upstream sent.
+    pub(crate) fn feed(&mut self, chunk: Bytes, seen: &mut Seen) -> Result<(), Fault> {
+        self.sse.push(chunk);
+        while !self.ended
+            && let Some(event) = self.sse.next_event().map_err(|error| unreadable(&error))?
+        {
+            self.pass(&event, seen)?;
+        }
+        Ok(())
+    }
+
+    /// The upstream closed. An answer whose finish was seen is whole, even without an end mark.
+    pub(crate) fn close(&mut self, seen: &mut Seen) -> Result<(), Fault> {
+        if let Some(event) = self.sse.finish().map_err(|error| unreadable(&error))?
+            && !self.ended
+        {
+            self.pass(&event, seen)?;
+        }
+        if self.ended {
+            return Ok(());
+        }
+        if seen.finish.is_none() {
+            return Err(Fault::new(FaultKind::Truncated, "the upstream closed its stream before the end"));
+        }
+        self.ended = true;
+        match &mut self.lane {
+            StreamLane::Fast { upstream, .. } => {
+                let end = Bytes::from_static(end_frame(*upstream));
+                self.push(end);
+            }
+            StreamLane::Slow { encoder, .. } => {
+                let mut bytes = Vec::new();
+                encoder.end(&mut bytes);
+                self.push(bytes.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// The last thing a client sees of a stream that failed after its commit point.
+    pub(crate) fn fail(&mut self, fault: &Fault, request_id: &str) -> Bytes {
+        let error = ErrorBody {
+            kind: error_word(self.client, fault.kind),
+            message: &fault.message,
+            param: fault.param.as_deref(),
+            code: Some(fault.kind.as_str()),
+            request_id: Some(request_id),
+        };
+        self.ended = true;
+        match &mut self.lane {
+            StreamLane::Fast { .. } => error_frame(self.client, &error).into(),
+            StreamLane::Slow { encoder, .. } => {
+                let mut bytes = Vec::new();
+                encoder.fail(&error, &mut bytes);
+                bytes.into()
+            }
+        }
+    }
+
+    fn pass(&mut self, event: &SseEvent, seen: &mut Seen) -> Result<(), Fault> {
+        if event.data.is_empty() {
+            // Comments and bare names carry nothing for a client of another dialect.
+            if matches!(self.lane, StreamLane::Fast { .. }) {
+                self.push_raw(event);
+            }
+            return Ok(());
+        }
+        let name = std::str::from_utf8(&event.event).unwrap_or_default();
+        match &mut self.lane {
+            StreamLane::Fast { upstream, hide_usage, rename } => {
+                let observed = observe_event(*upstream, name, &event.data)?;
+                let hidden = observed.usage_only && *hide_usage;
+                let raw = match rename.as_deref() {
+                    Some(model) if !hidden => rename_event(*upstream, &event.data, model).map(|data| framed(&event.event, &data)),
+                    _ => None,
+                };
+                self.note(&observed, seen);
+                match raw {
+                    None if !hidden => self.push_raw(event),
+                    replaced => {
+                        // A late LF at its head still belongs to the event before.
+                        if event.raw.starts_with(b"\n") {
+                            self.push(event.raw.slice(..1));
+                        }
+                        if let Some(renamed) = replaced {
+                            self.push(renamed);
+                        }
+                    }
+                }
+            }
+            StreamLane::Slow { decoder, encoder, events } => {
+                events.clear();
+                decoder.decode(name, &event.data, events)?;
+                let mut bytes = Vec::new();
+                for event in events.iter() {
+                    match event {
+                        StreamEvent::Error(fault) => return Err(fault.clone()),
+                        StreamEvent::End => {
+                            self.ended = true;
+                            seen.upstream_done = true;
+                            encoder.end(&mut bytes);
+                        }
+                        other => encoder.encode(other, &mut bytes),
+                    }
+                    self.committed |= event.is_content();
+                    note_event(event, seen);
+                    if self.ended {
+                        break;
+                    }
+                }
+                if !bytes.is_empty() {
+                    self.push(bytes.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, observed: &Observation<'_>, seen: &mut Seen) {
+        self.committed |= observed.content;
+        self.ended |= observed.end;
+        seen.upstream_done |= observed.end;
+        if let Some(usage) = &observed.usage {
+            seen.absorb_usage(usage);
+        }
+        seen.finish = observed.finish.or(seen.finish);
+        if seen.upstream_id.is_none() {
+            seen.note_origin(observed.id.as_deref(), observed.model.as_deref());
+        }
+    }
+
+    /// Adds an event as it came, as one piece with its neighbours in memory.
+    fn push_raw(&mut self, event: &SseEvent) {
+        self.out_bytes += event.raw.len();
+        self.out.extend(self.passage.add(event));
+    }
+
+    /// Adds a piece that was made here.
+    fn push(&mut self, piece: Bytes) {
+        self.out_bytes += piece.len();
+        self.out.extend(self.passage.take());
+        self.out.push(piece);
+    }
+}
+
+fn note_event(event: &StreamEvent, seen: &mut Seen) {
+    match event {
+        StreamEvent::Start { id, model } => seen.note_origin(Some(id), Some(model)),
+        StreamEvent::Usage(usage) => seen.absorb_usage(usage),
+        StreamEvent::Finish { reason, .. } => seen.finish = Some(*reason),
+        StreamEvent::PartStart { .. }
+        | StreamEvent::Delta { .. }
+        | StreamEvent::PartEnd { .. }
+        | StreamEvent::Error(_)
+        | StreamEvent::End => {}
+    }
+}
+
+fn unreadable(error: &SseError) -> Fault {
+    Fault::new(FaultKind::MalformedAnswer, format!("the upstream's stream cannot be read: {error}"))
+}
+
+fn framed(event: &[u8], data: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(event.len() + data.len() + 16);
+    if !event.is_empty() {
+        frame.extend_from_slice(b"event: ");
+        frame.extend_from_slice(event);
+        frame.push(b'\n');
+    }
+    frame.extend_from_slice(b"data: ");
+    frame.extend_from_slice(data);
+    frame.extend_from_slice(b"\n\n");
+    frame.into()
+}
+
+#[cfg(test)]
+mod tests;
