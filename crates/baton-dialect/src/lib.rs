@@ -52,10 +52,14 @@ pub const OWN_KEYS: &[&str] = &[
 /// # Errors
 /// [`DecodeError`] with the path of the member that is wrong, for a 400.
 pub fn decode_request(dialect: Dialect, body: &RawObject) -> Result<Request, DecodeError> {
-    match dialect {
+    let request = match dialect {
         Dialect::OpenaiChat => openai_chat::decode_request(body),
         Dialect::AnthropicMessages => anthropic_messages::decode_request(body),
+    }?;
+    if request.messages.is_empty() {
+        return Err(DecodeError::at("messages", "`messages` is empty"));
     }
+    Ok(request)
 }
 
 /// What must change in a body that is passed on in its own dialect.

@@ -29,6 +29,7 @@ impl From<JsonError> for DecodeError {
             JsonError::Duplicate(key) => Some(key.clone()),
             JsonError::Syntax(_)
             | JsonError::NotAnObject
+            | JsonError::TooManyKeys
             | JsonError::TooDeep
             | JsonError::LoneSurrogate(_) => None,
         };

@@ -87,10 +87,10 @@ fn encode_part<'r>(part: &'r Part, id: &'r str, lone: bool) -> Option<AnswerBloc
         // A client must be able to send the answer back, and empty texts are refused: one alone is
         // still better than no content, which breaks clients that look at the first block.
         PartKind::Text(text) => {
-            (lone || !text.is_empty()).then_some(AnswerBlock::Text { citations: (), text })
+            (lone || !text.is_empty()).then_some(AnswerBlock::Text { citations: [], text })
         }
         // Our own refusals stand in `stop_details`.
-        PartKind::Refusal(text) => (!own).then_some(AnswerBlock::Text { citations: (), text }),
+        PartKind::Refusal(text) => (!own).then_some(AnswerBlock::Text { citations: [], text }),
         PartKind::Reasoning { text, signature } => {
             let signature = signature.as_deref().filter(|_| own).unwrap_or_default();
             Some(AnswerBlock::Thinking { signature, thinking: text })

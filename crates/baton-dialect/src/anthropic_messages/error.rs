@@ -85,6 +85,10 @@ fn kind(status: Option<u16>, error_type: Option<&str>, code: Option<&str>, messa
         .and_then(|error_type| kind_of_type(error_type, message))
         .or(status.map(kind_of_status))
         .unwrap_or(FaultKind::MalformedAnswer);
+    // The status says more than a type that all failures of the server share.
+    let overloaded =
+        base == FaultKind::ServerError && status.map(kind_of_status) == Some(FaultKind::Overloaded);
+    let base = if overloaded { FaultKind::Overloaded } else { base };
     if code.is_some_and(|code| code.contains("spend_limit")) {
         return FaultKind::QuotaExhausted;
     }

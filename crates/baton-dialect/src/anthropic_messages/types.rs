@@ -93,7 +93,7 @@ impl<'r> Input<'r> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum AnswerBlock<'r> {
     Text {
-        citations: (),
+        citations: [(); 0],
         text: &'r str,
     },
     Thinking {

@@ -11,6 +11,13 @@ use crate::{
 };
 
 #[test]
+fn a_status_says_more_than_the_type_of_every_failure() {
+    let body = br#"{"error":{"message":"no","type":"server_error","param":null,"code":null}}"#;
+    assert_eq!(decode_error(503, body).kind.as_str(), "overloaded");
+    assert_eq!(decode_error(500, body).kind.as_str(), "server_error");
+}
+
+#[test]
 fn an_ordinary_request_needs_no_repair() {
     for body in [
         r#"{"model":"m","messages":[{"role":"user","content":"null and \"tool_calls\""}]}"#,

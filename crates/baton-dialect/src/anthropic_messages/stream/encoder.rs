@@ -229,7 +229,7 @@ impl Encoder {
         };
         let (kind, content_block) = match start {
             PartStart::Text | PartStart::Refusal => {
-                (Kind::Text, AnswerBlock::Text { citations: (), text: "" })
+                (Kind::Text, AnswerBlock::Text { citations: [], text: "" })
             }
             PartStart::Reasoning => (Kind::Thinking, AnswerBlock::Thinking { signature: "", thinking: "" }),
             PartStart::RedactedReasoning { data } => (Kind::Nothing, AnswerBlock::RedactedThinking { data }),

@@ -161,7 +161,7 @@ fn results_within_results_are_not_followed() {
 fn our_own_answers_are_written_whole() {
     assert_snapshot!(check_round(fixture!("answer/text.json")), @r#"
     id: "msg_01XFDUDYJgAACzvnptvVoYEL"
-    content: [{"type":"text","citations":null,"text":"Hello! How can I help?"}]
+    content: [{"type":"text","citations":[],"text":"Hello! How can I help?"}]
     stop_reason: "end_turn"
     stop_sequence: null
     stop_details: null
@@ -169,7 +169,7 @@ fn our_own_answers_are_written_whole() {
     "#);
     assert_snapshot!(check_round(fixture!("answer/parallel_tools.json")), @r#"
     id: "msg_01XFDUDYJgAACzvnptvVoYEL"
-    content: [{"type":"text","citations":null,"text":"I look both up."},{"type":"tool_use","caller":{"type":"direct"},"id":"toolu_01A","input":{
+    content: [{"type":"text","citations":[],"text":"I look both up."},{"type":"tool_use","caller":{"type":"direct"},"id":"toolu_01A","input":{
             "city": "Paris"
           },"name":"get_weather"},{"type":"tool_use","caller":{"type":"direct"},"id":"toolu_01B","input":{
             "city": "Rome"
@@ -181,7 +181,7 @@ fn our_own_answers_are_written_whole() {
     "#);
     assert_snapshot!(check_round(fixture!("answer/thinking.json")), @r#"
     id: "msg_01XFDUDYJgAACzvnptvVoYEL"
-    content: [{"type":"thinking","signature":"EqQBCgIYAhIM1gbcDa9GJwZA","thinking":"15 * 37 = 555."},{"type":"text","citations":null,"text":"555"}]
+    content: [{"type":"thinking","signature":"EqQBCgIYAhIM1gbcDa9GJwZA","thinking":"15 * 37 = 555."},{"type":"text","citations":[],"text":"555"}]
     stop_reason: "end_turn"
     stop_sequence: null
     stop_details: null
@@ -189,7 +189,7 @@ fn our_own_answers_are_written_whole() {
     "#);
     assert_snapshot!(check_round(fixture!("answer/redacted_thinking.json")), @r#"
     id: "msg_01XFDUDYJgAACzvnptvVoYEL"
-    content: [{"type":"redacted_thinking","data":"EmwKAhgBEgy3va3pzix"},{"type":"text","citations":null,"text":"Done."}]
+    content: [{"type":"redacted_thinking","data":"EmwKAhgBEgy3va3pzix"},{"type":"text","citations":[],"text":"Done."}]
     stop_reason: "end_turn"
     stop_sequence: null
     stop_details: null
@@ -205,7 +205,7 @@ fn our_own_answers_are_written_whole() {
     "#);
     assert_snapshot!(check_round(fixture!("answer/cached_usage.json")), @r#"
     id: "msg_01XFDUDYJgAACzvnptvVoYEL"
-    content: [{"type":"text","citations":null,"text":"From the handbook: yes."}]
+    content: [{"type":"text","citations":[],"text":"From the handbook: yes."}]
     stop_reason: "end_turn"
     stop_sequence: null
     stop_details: null
@@ -230,7 +230,7 @@ fn our_own_answers_are_written_whole() {
           "caller": {
             "type": "direct"
           }
-        },{"type":"text","citations":null,"text":"Nothing happened."}]
+        },{"type":"text","citations":[],"text":"Nothing happened."}]
     stop_reason: "end_turn"
     stop_sequence: null
     stop_details: null
@@ -242,7 +242,7 @@ fn our_own_answers_are_written_whole() {
 fn an_id_from_elsewhere_is_marked_as_a_message() {
     assert_snapshot!(check_encode(&foreign("chatcmpl-9x", [text("Hi.")], FinishReason::Stop)), @r#"
     id: "msg_chatcmpl-9x"
-    content: [{"type":"text","citations":null,"text":"Hi."}]
+    content: [{"type":"text","citations":[],"text":"Hi."}]
     stop_reason: "end_turn"
     stop_sequence: null
     stop_details: null
@@ -264,7 +264,7 @@ fn thinking_from_elsewhere_has_no_signature() {
     let sealed = part(PartKind::RedactedReasoning { data: "theirs".to_owned() });
     assert_snapshot!(check_encode(&foreign("x", [thinking, sealed, text("Hi.")], FinishReason::Stop)), @r#"
     id: "msg_x"
-    content: [{"type":"thinking","signature":"","thinking":"Hm."},{"type":"text","citations":null,"text":"Hi."}]
+    content: [{"type":"thinking","signature":"","thinking":"Hm."},{"type":"text","citations":[],"text":"Hi."}]
     stop_reason: "end_turn"
     stop_sequence: null
     stop_details: null
@@ -277,7 +277,7 @@ fn a_refusal_from_elsewhere_is_text_and_a_reason() {
     let refusal = part(PartKind::Refusal("I cannot.".to_owned()));
     assert_snapshot!(check_encode(&foreign("x", [refusal], FinishReason::Stop)), @r#"
     id: "msg_x"
-    content: [{"type":"text","citations":null,"text":"I cannot."}]
+    content: [{"type":"text","citations":[],"text":"I cannot."}]
     stop_reason: "refusal"
     stop_sequence: null
     stop_details: {"type":"refusal","category":null,"explanation":"I cannot."}
@@ -285,7 +285,7 @@ fn a_refusal_from_elsewhere_is_text_and_a_reason() {
     "#);
     assert_snapshot!(check_encode(&foreign("x", [text("")], FinishReason::ContentFilter)), @r#"
     id: "msg_x"
-    content: [{"type":"text","citations":null,"text":""}]
+    content: [{"type":"text","citations":[],"text":""}]
     stop_reason: "refusal"
     stop_sequence: null
     stop_details: {"type":"refusal","category":null,"explanation":null}

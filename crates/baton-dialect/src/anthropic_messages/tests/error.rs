@@ -49,6 +49,13 @@ fn limits_and_failures_of_the_provider() {
 }
 
 #[test]
+fn a_status_says_more_than_the_type_of_every_failure() {
+    let body = br#"{"type":"error","error":{"type":"api_error","message":"no"}}"#;
+    assert_eq!(decode_error(503, body).kind.as_str(), "overloaded");
+    assert_eq!(decode_error(500, body).kind.as_str(), "server_error");
+}
+
+#[test]
 fn without_a_known_type_the_status_decides() {
     for (status, word) in [
         (400, "invalid_request"),

@@ -324,7 +324,7 @@ fn a_stream_is_written_in_order() {
         StreamEvent::End,
     ]), @r#"
     message_start {"type":"message_start","message":{"id":"msg_chatcmpl-1","type":"message","role":"assistant","model":"shown/model","content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":null,"output_tokens":0,"output_tokens_details":null,"server_tool_use":null,"service_tier":null,"inference_geo":null}}}
-    content_block_start {"type":"content_block_start","index":0,"content_block":{"type":"text","citations":null,"text":""}}
+    content_block_start {"type":"content_block_start","index":0,"content_block":{"type":"text","citations":[],"text":""}}
     content_block_delta {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi \"there\"\n"}}
     content_block_stop {"type":"content_block_stop","index":0}
     message_delta {"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null,"stop_details":null,"container":null},"usage":{"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"cache_creation":null,"output_tokens":5,"output_tokens_details":null,"server_tool_use":null,"service_tier":null,"inference_geo":null}}
@@ -350,7 +350,7 @@ fn parts_that_overlap_are_written_one_after_the_other() {
         StreamEvent::Finish { reason: FinishReason::ToolCalls, stop_sequence: None },
     ]), @r#"
     message_start {"type":"message_start","message":{"id":"msg_x","type":"message","role":"assistant","model":"shown/model","content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":null,"output_tokens":0,"output_tokens_details":null,"server_tool_use":null,"service_tier":null,"inference_geo":null}}}
-    content_block_start {"type":"content_block_start","index":0,"content_block":{"type":"text","citations":null,"text":""}}
+    content_block_start {"type":"content_block_start","index":0,"content_block":{"type":"text","citations":[],"text":""}}
     content_block_delta {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"I look."}}
     content_block_stop {"type":"content_block_stop","index":0}
     content_block_start {"type":"content_block_start","index":1,"content_block":{"type":"tool_use","caller":{"type":"direct"},"id":"call_a","input":{},"name":"run"}}
@@ -400,7 +400,7 @@ fn a_stream_without_parts_or_without_a_start_is_still_whole() {
     "#);
     assert_snapshot!(check_encode(&[begin(4, PartStart::Refusal), more(4, Delta::Text("No.".to_owned()))]), @r#"
     message_start {"type":"message_start","message":{"id":"msg_fallback","type":"message","role":"assistant","model":"shown/model","content":[],"stop_reason":null,"stop_sequence":null,"stop_details":null,"container":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":null,"output_tokens":0,"output_tokens_details":null,"server_tool_use":null,"service_tier":null,"inference_geo":null}}}
-    content_block_start {"type":"content_block_start","index":0,"content_block":{"type":"text","citations":null,"text":""}}
+    content_block_start {"type":"content_block_start","index":0,"content_block":{"type":"text","citations":[],"text":""}}
     content_block_delta {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"No."}}
     content_block_stop {"type":"content_block_stop","index":0}
     message_delta {"type":"message_delta","delta":{"stop_reason":"refusal","stop_sequence":null,"stop_details":{"type":"refusal","category":null,"explanation":null},"container":null},"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":null,"output_tokens":0,"output_tokens_details":null,"server_tool_use":null,"service_tier":null,"inference_geo":null}}

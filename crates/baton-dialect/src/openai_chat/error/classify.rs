@@ -93,6 +93,12 @@ pub(super) fn classify(clues: &Clues<'_>) -> FaultKind {
         (Some(FaultKind::RateLimited | FaultKind::ServerError), Some(FaultKind::ContextTooLong)) => {
             FaultKind::ContextTooLong
         }
+        // The status says more than a type that all failures of the server share.
+        (Some(FaultKind::ServerError), _)
+            if matches!(clues.status.map(by_status), Some(FaultKind::Overloaded)) =>
+        {
+            FaultKind::Overloaded
+        }
         (Some(kind), _) => kind,
         // A phrase in the message of a refused key or a failing server may be a coincidence.
         (None, Some(kind)) if trusts_phrases(clues.status, kind) => kind,
