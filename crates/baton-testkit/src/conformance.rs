@@ -1,0 +1,1113 @@
+//! Says what every store must do, as tests that each store runs over itself.
+//!
+//! The batches come out of a real journal through a real relay, so that they are what a store sees
+//! in life. A store implements [`StoreUnderTest`] and calls [`store_conformance`](crate::store_conformance).
+//!
+//! - Start with [`StoreUnderTest`].
+//! - **Invariant:** a test starts with an empty store, and needs no other test.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "these are tests, kept in a library so that both stores can run them"
+)]
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use baton_access::{KeyMac, KeyRecord, KeyStore, KeyStoreErrorKind, Role, RotatedSecret};
+use baton_audit::{
+    AuditStore, Batch, Block, Chain, ChainHead, Change, CheckpointKey, CheckpointSigner, Clock, Decision,
+    DecisionKind, DecisionRow, Decisions, Document, Flaw, Journal, JournalOptions, Labels, ListQuery, Lookup,
+    Outcome, OutcomeStatus, OutcomeView, PageStart, Record, Relay, RelayOptions, StoreError, StoreErrorKind,
+    StoredDecision, StoredPage, UsageSource, VerifyOptions, VerifyReport, verify,
+};
+use baton_model::{BootId, DecisionId, FaultKind, FinishReason, KeyId, NanoUsd, RequestId, RunId, Usage};
+use futures_util::future::BoxFuture;
+use tempfile::TempDir;
+
+/// A fresh, empty store, and a way past it to its database.
+pub trait StoreUnderTest: Send + Sync {
+    /// The log.
+    fn audit(&self) -> Arc<dyn AuditStore>;
+
+    /// The keys.
+    fn keys(&self) -> Arc<dyn KeyStore>;
+
+    /// Runs a statement as somebody with access to the database. The error is the database's text.
+    fn execute<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<u64, String>>;
+
+    /// Removes what protects the blocks, as an attacker would.
+    fn disarm(&self) -> BoxFuture<'_, ()>;
+
+    /// Clears up after a test that passed.
+    fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Puts this block in the place of the one with its chain and first number. Needs `disarm`.
+    fn replace_block<'a>(&'a self, block: &'a Block) -> BoxFuture<'a, ()>;
+}
+
+/// Makes one test of each function of the suite. `$open` is an async function without arguments
+/// that gives `Option<impl StoreUnderTest>`; `None` skips the test, and has said so.
+#[macro_export]
+macro_rules! store_conformance {
+    ($open:path) => {
+        $crate::store_conformance! {
+            $open =>
+            a_batch_sent_again_changes_nothing
+            every_batch_size_arrives_whole
+            a_part_of_a_block_is_told_and_nothing_is_written
+            hostile_texts_come_back_as_they_were
+            an_outcome_in_a_later_batch_reaches_its_decision
+            an_outcome_before_its_decision_waits_for_it
+            the_first_outcome_counts
+            pages_are_complete_and_stable_while_rows_arrive
+            pages_go_both_ways
+            filters_choose_what_they_name
+            an_attempt_of_a_dead_boot_is_crashed_and_of_a_live_one_running
+            a_chain_is_told_with_its_head_its_stop_and_the_one_before
+            blocks_come_back_as_they_were_committed
+            a_block_cannot_be_changed_or_deleted
+            a_document_comes_back_by_its_hash
+            a_whole_log_verifies
+            every_change_of_the_log_is_found
+            a_cut_tail_is_found_against_a_checkpoint_from_outside
+            keys_are_listed_with_the_revision_that_wrote_them
+            a_key_that_was_changed_meanwhile_is_not_overwritten
+            two_keys_cannot_share_an_id_or_a_secret
+            a_key_that_is_not_there_is_told
+            key_changes_at_once_are_all_counted
+        }
+    };
+    ($open:path => $($test:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                if let Some(store) = $open().await {
+                    $crate::conformance::$test(&store).await;
+                    $crate::conformance::StoreUnderTest::close(&store).await;
+                }
+            }
+        )+
+    };
+}
+
+/// Idempotent replay: the relay may send a batch again whose answer it did not hear.
+pub async fn a_batch_sent_again_changes_nothing(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let batches = Life::new().batches(&requests(0..30), 7).await;
+    for batch in &batches {
+        audit.commit(batch).await.unwrap();
+        audit.commit(batch).await.unwrap();
+    }
+    for batch in &batches {
+        audit.commit(batch).await.unwrap();
+    }
+    assert_eq!(ids(&all(&audit, ListQuery::default(), 1_000).await).len(), 30);
+    let boot = batches[0].block.boot;
+    assert_eq!(audit.blocks(boot, 0, 1_000).await.unwrap().len(), batches.len());
+    assert_eq!(audit.cursor(boot).await.unwrap(), batches.last().map(|batch| head_of(&batch.block)));
+}
+
+/// No edge of a batch loses a row.
+pub async fn every_batch_size_arrives_whole(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let mut expected = 0;
+    for (size, first) in [(0, 0), (1, 1), (99, 100), (100, 200), (101, 300), (10_000, 1_000)] {
+        // Refusals are one entry each; boot, checkpoints and stop come on top.
+        let records: Vec<Record> = (first..first + size).map(refusal).collect();
+        let batches = Life::roomy().batches(&records, 20_000).await;
+        assert_eq!(batches.len(), 1, "{size} rows are one batch");
+        for batch in &batches {
+            assert_eq!(batch.decisions.len() as u64, size);
+            audit.commit(batch).await.unwrap();
+        }
+        expected += size;
+        let stored = audit.rows(batches[0].block.boot, 0, u64::MAX).await.unwrap();
+        assert_eq!(stored, batches[0].decisions);
+    }
+    let listed = all(&audit, ListQuery::default(), 1_000).await;
+    assert_eq!(listed.len() as u64, expected);
+}
+
+/// A store never guesses which half of a block it has.
+pub async fn a_part_of_a_block_is_told_and_nothing_is_written(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let life = Life::new();
+    let small = life.batches(&requests(0..10), 4).await;
+    let large = life.replayed(100).await;
+    audit.commit(&small[0]).await.unwrap();
+    let error = audit.commit(&large[0]).await.unwrap_err();
+    assert_eq!(*error.kind(), StoreErrorKind::Overlap(head_of(&small[0].block)));
+    assert_eq!(audit.blocks(large[0].block.boot, 0, 10).await.unwrap(), [small[0].block.clone()]);
+    assert_eq!(audit.rows(large[0].block.boot, 0, u64::MAX).await.unwrap(), small[0].decisions);
+}
+
+/// What an upstream or a client sends is data: it breaks nothing and is no key.
+pub async fn hostile_texts_come_back_as_they_were(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let texts = [
+        String::new(),
+        "constant".to_owned(),
+        "constant".to_owned(),
+        "x".repeat(10_000),
+        "\u{0}\u{1}\u{7f}\u{fffd}\u{10ffff}\u{202e}e\u{301}\r\n".to_owned(),
+        "'; drop table decision; --".to_owned(),
+        "{\"a\":[null]} \\u0000 %s $1 ?1".to_owned(),
+    ];
+    let mut records = Vec::new();
+    for (number, text) in (0..).zip(&texts) {
+        let mut decision = decision(number);
+        decision.principal = "key_hostile".to_owned();
+        decision.labels.session = Some(text.clone());
+        decision.labels.user = Some(text.clone());
+        decision.requested = vec![text.clone(), "second".to_owned()];
+        let mut outcome = outcome(number);
+        outcome.upstream_id = Some(text.clone());
+        records.extend([Record::Decision(Box::new(decision)), Record::Outcome(Box::new(outcome))]);
+    }
+    let batches = Life::new().batches(&records, 3).await;
+    commit(&audit, &batches).await;
+    for (number, text) in (0..).zip(&texts) {
+        let stored = audit.decision(decision_id(number)).await.unwrap().unwrap();
+        let record: Decision = serde_json::from_str(&stored.row.record).unwrap();
+        assert_eq!(record.labels.session.as_deref(), Some(text.as_str()));
+        let outcome: Outcome = serde_json::from_str(&stored.row.outcome.unwrap().record).unwrap();
+        // The journal cuts what an upstream says of itself; what it kept is kept to the letter.
+        assert!(text.starts_with(&outcome.upstream_id.unwrap()));
+        let model = ListQuery { model: Some(text.clone()), ..ListQuery::default() };
+        assert_eq!(all(&audit, model, 10).await.len(), 0, "it was one of two names");
+    }
+    let own = ListQuery { principal: Some("key_hostile".to_owned()), ..ListQuery::default() };
+    assert_eq!(all(&audit, own, 3).await.len(), texts.len());
+}
+
+/// A long answer ends many batches after it began.
+pub async fn an_outcome_in_a_later_batch_reaches_its_decision(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let batches = Life::new().batches(&requests(0..5), 1).await;
+    let with_decision = batches.iter().position(|batch| !batch.decisions.is_empty()).unwrap();
+    commit(&audit, &batches[..=with_decision]).await;
+    assert_eq!(audit.decision(decision_id(0)).await.unwrap().unwrap().row.outcome, None);
+    commit(&audit, &batches[with_decision + 1..]).await;
+    for number in 0..5 {
+        let stored = audit.decision(decision_id(number)).await.unwrap().unwrap();
+        let derived = stored.row.outcome.unwrap();
+        let record: Outcome = serde_json::from_str(&derived.record).unwrap();
+        assert_eq!(record, outcome(number));
+        assert_eq!(derived.status, "ok");
+        assert_eq!((derived.input_tokens, derived.output_tokens), (Some(100 + number), Some(7)));
+        assert_eq!((derived.cached_tokens, derived.reasoning_tokens), (Some(40), Some(2)));
+        assert_eq!((derived.cost_nano, derived.first_content_us, derived.total_us), (Some(12), Some(3), 9));
+    }
+}
+
+/// Chains arrive in any order.
+pub async fn an_outcome_before_its_decision_waits_for_it(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let early = Life::new().batches(&[Record::Outcome(Box::new(outcome(1)))], 100).await;
+    let late = Life::new().batches(&[Record::Decision(Box::new(decision(1)))], 100).await;
+    commit(&audit, &early).await;
+    assert_eq!(audit.decision(decision_id(1)).await.unwrap(), None);
+    assert_eq!(all(&audit, ListQuery::default(), 10).await.len(), 0);
+    commit(&audit, &late).await;
+    commit(&audit, &early).await;
+    let stored = audit.decision(decision_id(1)).await.unwrap().unwrap();
+    let derived = stored.row.outcome.unwrap();
+    assert_eq!(serde_json::from_str::<Outcome>(&derived.record).unwrap(), outcome(1));
+    assert_eq!(derived.boot, early[0].block.boot);
+    assert_eq!(check(store, &[]).await.findings, []);
+}
+
+/// A second outcome of the same decision changes no row, in the same batch or a later one.
+pub async fn the_first_outcome_counts(store: &dyn StoreUnderTest) {
+    for entries in [1, 100] {
+        let audit = store.audit();
+        let number = entries as u64;
+        let second = Outcome { total_us: 999, ..outcome(number) };
+        let records = [
+            Record::Decision(Box::new(decision(number))),
+            Record::Outcome(Box::new(outcome(number))),
+            Record::Outcome(Box::new(second)),
+        ];
+        commit(&audit, &Life::new().batches(&records, entries).await).await;
+        let stored = audit.decision(decision_id(number)).await.unwrap().unwrap();
+        assert_eq!(stored.row.outcome.unwrap().total_us, 9);
+    }
+    assert_eq!(check(store, &[]).await.findings, []);
+}
+
+/// A reader sees each row that was there when it began, once, whatever is written meanwhile.
+pub async fn pages_are_complete_and_stable_while_rows_arrive(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let life = Life::new();
+    commit(&audit, &life.batches(&requests(0..50), 100).await).await;
+    let mut seen = Vec::new();
+    let mut start = PageStart::Newest;
+    let mut next = 50;
+    loop {
+        let page = audit.list(&ListQuery { start, limit: 7, ..ListQuery::default() }).await.unwrap();
+        seen.extend(ids(&page.rows));
+        commit(&audit, &life.batches(&requests(next..next + 3), 100).await).await;
+        next += 3;
+        let Some(last) = seen.last().filter(|_| page.has_more) else { break };
+        start = PageStart::After(*last);
+    }
+    let expected: Vec<DecisionId> = (0..50).rev().map(decision_id).collect();
+    assert_eq!(seen, expected);
+}
+
+/// Newest first, whichever way the reader goes.
+pub async fn pages_go_both_ways(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    commit(&audit, &Life::new().batches(&requests(0..10), 100).await).await;
+    let page = |start, limit| {
+        let audit = Arc::clone(&audit);
+        async move {
+            let page = audit.list(&ListQuery { start, limit, ..ListQuery::default() }).await.unwrap();
+            (ids(&page.rows), page.has_more)
+        }
+    };
+    let numbered = |numbers: &[u64]| numbers.iter().map(|number| decision_id(*number)).collect::<Vec<_>>();
+    assert_eq!(page(PageStart::Newest, 3).await, (numbered(&[9, 8, 7]), true));
+    assert!(!page(PageStart::Newest, 10).await.1);
+    assert_eq!(page(PageStart::After(decision_id(2)), 5).await, (numbered(&[1, 0]), false));
+    assert_eq!(page(PageStart::After(decision_id(7)), 2).await, (numbered(&[6, 5]), true));
+    assert_eq!(page(PageStart::Before(decision_id(4)), 2).await, (numbered(&[6, 5]), true));
+    assert_eq!(page(PageStart::Before(decision_id(8)), 2).await, (numbered(&[9]), false));
+    assert_eq!(page(PageStart::After(decision_id(0)), 2).await, (Vec::new(), false));
+    // A cursor need not be a row that is still there.
+    assert_eq!(page(PageStart::After(decision_id(77)), 2).await, (numbered(&[9, 8]), true));
+}
+
+/// Each filter alone, and together with the caller's own rows.
+pub async fn filters_choose_what_they_name(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let mut records = Vec::new();
+    for number in 0..12 {
+        let mut decision = decision(number);
+        decision.principal = if number % 2 == 0 { "key_a" } else { "anonymous" }.to_owned();
+        if number % 3 == 0 {
+            decision.kind = DecisionKind::Fallback;
+        }
+        if number < 4 {
+            decision.run = run_id(0);
+        }
+        if number == 5 {
+            decision.to = "local/llama".parse().ok();
+            decision.to_model = "fast".parse().ok();
+            decision.requested = vec!["alias".to_owned()];
+        }
+        records.push(Record::Decision(Box::new(decision)));
+    }
+    commit(&audit, &Life::new().batches(&records, 5).await).await;
+    let count = async |query: ListQuery| all(&audit, query, 100).await.len();
+    let base = ListQuery::default;
+    let own = || Some("key_a".to_owned());
+    assert_eq!(count(base()).await, 12);
+    assert_eq!(count(ListQuery { principal: own(), ..base() }).await, 6);
+    assert_eq!(count(ListQuery { kind: Some(DecisionKind::Fallback), ..base() }).await, 4);
+    assert_eq!(count(ListQuery { kind: Some(DecisionKind::Fallback), principal: own(), ..base() }).await, 2);
+    assert_eq!(count(ListQuery { kind: Some(DecisionKind::Refuse), ..base() }).await, 0);
+    assert_eq!(count(ListQuery { run: Some(run_id(0)), ..base() }).await, 4);
+    assert_eq!(count(ListQuery { run: Some(run_id(0)), principal: own(), ..base() }).await, 2);
+    for name in ["local/llama", "fast", "alias"] {
+        assert_eq!(count(ListQuery { model: Some(name.to_owned()), ..base() }).await, 1, "{name}");
+        assert_eq!(count(ListQuery { model: Some(name.to_owned()), principal: own(), ..base() }).await, 0);
+    }
+    let run = audit.run(run_id(0)).await.unwrap();
+    assert_eq!(ids(&run), (0..4).map(decision_id).collect::<Vec<_>>(), "a run is told oldest first");
+}
+
+/// A decision without an outcome is under way only while its process lives.
+pub async fn an_attempt_of_a_dead_boot_is_crashed_and_of_a_live_one_running(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let life = Life::new();
+    let first = Record::Decision(Box::new(decision(1)));
+    commit(&audit, &life.killed(std::slice::from_ref(&first)).await).await;
+    assert!(!audit.decision(decision_id(1)).await.unwrap().unwrap().boot_ended);
+    let second = [Record::Decision(Box::new(decision(2))), refusal(3)];
+    commit(&audit, &life.batches(&second, 100).await).await;
+    assert!(audit.decision(decision_id(1)).await.unwrap().unwrap().boot_ended, "the next boot names it");
+    assert!(audit.decision(decision_id(2)).await.unwrap().unwrap().boot_ended, "it stopped in order");
+
+    let (journal, relay) = life.open(Arc::clone(&audit), 100);
+    journal.append(&Record::Decision(Box::new(decision(4)))).unwrap();
+    journal.checkpoint().await.unwrap();
+    let decisions = Decisions::new(Arc::clone(&journal), Arc::clone(&audit));
+    let view = async |number| match decisions.get(decision_id(number)).await.unwrap() {
+        Lookup::Found(view) => view.outcome,
+        other => panic!("decision {number} is {other:?}"),
+    };
+    assert_eq!(view(4).await, OutcomeView::Running, "from the journal");
+    assert!(relay.drain(DEADLINE).await);
+    assert_eq!(view(1).await, OutcomeView::Crashed);
+    assert_eq!(view(2).await, OutcomeView::Crashed);
+    assert_eq!(view(3).await, OutcomeView::NotExpected);
+    assert_eq!(view(4).await, OutcomeView::Running, "from the store");
+    journal.append(&Record::Outcome(Box::new(outcome(4)))).unwrap();
+    assert_eq!(view(4).await, OutcomeView::Recorded(Box::new(outcome(4))), "from both");
+    let listed = decisions.list(&ListQuery { limit: 1, ..ListQuery::default() }).await.unwrap();
+    assert_eq!(listed.decisions[0].outcome, OutcomeView::Recorded(Box::new(outcome(4))));
+    assert_eq!(decisions.get(DecisionId::from_parts(1, [0; 10])).await.unwrap(), Lookup::NotFound);
+    let fresh = DecisionId::from_parts(FixedClock.now_ms(), [0; 10]);
+    assert_eq!(decisions.get(fresh).await.unwrap(), Lookup::NotYetVisible);
+}
+
+/// The table of chains is what `verify` and a reader start from.
+pub async fn a_chain_is_told_with_its_head_its_stop_and_the_one_before(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let life = Life::new();
+    let first = life.killed(&requests(0..2)).await;
+    let second = life.batches(&requests(2..4), 3).await;
+    commit(&audit, &first).await;
+    commit(&audit, &second).await;
+    let mut chains = audit.chains().await.unwrap();
+    chains.sort_by_key(|chain| chain.previous.is_some());
+    let head = |batches: &[Batch]| head_of(&batches.last().unwrap().block);
+    let expected = [
+        Chain {
+            boot: first[0].block.boot,
+            at_ms: FixedClock.now_ms(),
+            version: "test".to_owned(),
+            previous: None,
+            stopped_ms: None,
+            head: head(&first),
+        },
+        Chain {
+            boot: second[0].block.boot,
+            at_ms: FixedClock.now_ms(),
+            version: "test".to_owned(),
+            previous: Some(head(&first)),
+            stopped_ms: Some(FixedClock.now_ms()),
+            head: head(&second),
+        },
+    ];
+    assert_eq!(chains, expected);
+    assert_eq!(audit.cursor(BootId::from_parts(1, [0; 10])).await.unwrap(), None);
+}
+
+/// The evidence is bytes, and stays them.
+pub async fn blocks_come_back_as_they_were_committed(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let batches = Life::new().batches(&requests(0..20), 6).await;
+    commit(&audit, &batches).await;
+    let boot = batches[0].block.boot;
+    let expected: Vec<Block> = batches.iter().map(|batch| batch.block.clone()).collect();
+    assert_eq!(audit.blocks(boot, 0, 1_000).await.unwrap(), expected);
+    let after = audit.blocks(boot, expected[1].first_seq, 2).await.unwrap();
+    assert_eq!(after, expected[2..4]);
+    assert_eq!(audit.blocks(BootId::from_parts(1, [0; 10]), 0, 10).await.unwrap(), []);
+}
+
+/// The database itself refuses to change the evidence.
+pub async fn a_block_cannot_be_changed_or_deleted(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let batches = Life::new().batches(&requests(0..3), 100).await;
+    commit(&audit, &batches).await;
+    for statement in [
+        "update audit_block set last_hash = 'x'",
+        "update audit_block set body = body where first_seq = 1",
+        "delete from audit_block",
+        "delete from audit_block where first_seq = 1",
+    ] {
+        let refusal = store.execute(statement).await.unwrap_err();
+        assert!(refusal.contains("insert-only"), "`{statement}` was refused with: {refusal}");
+    }
+    let kept = audit.blocks(batches[0].block.boot, 0, 10).await.unwrap();
+    assert_eq!(kept, [batches[0].block.clone()]);
+}
+
+/// A decision names its configuration by hash; here is what it names.
+pub async fn a_document_comes_back_by_its_hash(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let document = document(1);
+    let records = [Record::Document(document.clone()), Record::Document(document.clone())];
+    commit(&audit, &Life::new().batches(&records, 1).await).await;
+    assert_eq!(audit.document(&document.hash).await.unwrap(), Some(document));
+    assert_eq!(audit.document("unknown").await.unwrap(), None);
+}
+
+/// What the relay wrote, in however many batches and lives, verifies.
+pub async fn a_whole_log_verifies(store: &dyn StoreUnderTest) {
+    let log = Log::written(store).await;
+    let report = check(store, &log.held).await;
+    assert_eq!(report.findings, []);
+    assert_eq!((report.chains, report.held), (3, 1));
+    assert_eq!(report.decisions, Log::DECISIONS);
+    assert_eq!(report.entries, log.entries);
+    // Each life signs at its beginning, and at its end unless it was killed.
+    assert_eq!(report.checkpoints, 5);
+    let stranger = CheckpointSigner::from_seed(&[9; 32]).unwrap().public_key();
+    let report = verify(&*store.audit(), VerifyOptions::new(&[stranger])).await.unwrap();
+    assert!(report.findings.iter().all(|finding| finding.flaw == Flaw::BadSignature));
+    assert_eq!(report.findings.len(), 5);
+}
+
+/// Every kind of change, each on a fresh log, is found, with the place.
+pub async fn every_change_of_the_log_is_found(store: &dyn StoreUnderTest) {
+    let log = Log::written(store).await;
+    store.disarm().await;
+    for change in &log.changes() {
+        assert_eq!(check(store, &[]).await.findings, [], "before {}", change.name);
+        change.make(store).await;
+        let report = check(store, &[]).await;
+        let first = report.first_bad().unwrap_or_else(|| panic!("{} was not found", change.name));
+        let (boot, places) = &change.place;
+        let is_there = first.boot == *boot && places.contains(&first.seq);
+        assert!(is_there, "{}: {places:?} of {boot}, found {:?}", change.name, report.findings);
+        change.undo(store).await;
+    }
+    assert_eq!(check(store, &[]).await.findings, []);
+}
+
+/// What no chain by itself can show.
+pub async fn a_cut_tail_is_found_against_a_checkpoint_from_outside(store: &dyn StoreUnderTest) {
+    let log = Log::written(store).await;
+    store.disarm().await;
+    let last = log.batches.last().unwrap();
+    let boot = last.block.boot;
+    // The newest chain disappears with all its traces: what is left is a whole, older log.
+    for table in ["audit_block", "audit_chain", "decision"] {
+        store.execute(&format!("delete from {table} where boot = '{boot}'")).await.unwrap();
+    }
+    assert_eq!(check(store, &[]).await.findings, []);
+    let report = check(store, &log.held).await;
+    let first = report.first_bad().unwrap();
+    assert_eq!((first.boot, first.seq), (boot, log.held[0].head.seq));
+    assert_eq!(first.flaw, Flaw::HeadDiffers(log.held[0].head.clone()));
+}
+
+/// The revision of a list is the last one among its records.
+pub async fn keys_are_listed_with_the_revision_that_wrote_them(store: &dyn StoreUnderTest) {
+    let keys = store.keys();
+    assert_eq!(keys.revision().await.unwrap(), 0);
+    assert_eq!(keys.list().await.unwrap(), baton_access::KeyList::default());
+    let mut one = key(1);
+    let mut two = key(2);
+    two.rotated_from = Some(RotatedSecret { mac: mac(77), last4: "\u{0}'é\"".to_owned(), until_ms: 9 });
+    two.models = Some(vec!["openai/*".to_owned(), String::new()]);
+    two.revision = 4711;
+    one.revision = keys.insert(&one).await.unwrap();
+    two.revision = keys.insert(&two).await.unwrap();
+    assert!(one.revision >= 1 && two.revision > one.revision);
+    let list = keys.list().await.unwrap();
+    assert_eq!((list.revision, list.records), (two.revision, vec![one.clone(), two.clone()]));
+    one.revoked_ms = Some(5);
+    one.revision = keys.update(&one).await.unwrap();
+    assert!(one.revision > two.revision);
+    let list = keys.list().await.unwrap();
+    assert_eq!((list.revision, list.records), (one.revision, vec![one.clone(), two]));
+    assert_eq!(keys.revision().await.unwrap(), one.revision);
+}
+
+/// Two operators at once cannot undo each other's revocation.
+pub async fn a_key_that_was_changed_meanwhile_is_not_overwritten(store: &dyn StoreUnderTest) {
+    let keys = store.keys();
+    let mut seen = key(1);
+    seen.revision = keys.insert(&seen).await.unwrap();
+    let mut revoked = KeyRecord { revoked_ms: Some(1), ..seen.clone() };
+    revoked.revision = keys.update(&revoked).await.unwrap();
+    let stale = KeyRecord { name: "renamed".to_owned(), ..seen };
+    assert_eq!(keys.update(&stale).await.unwrap_err().kind(), KeyStoreErrorKind::Conflict);
+    let list = keys.list().await.unwrap();
+    assert_eq!((list.revision, list.records), (revoked.revision, vec![revoked]), "nothing was counted");
+}
+
+/// An id and a secret belong to one key.
+pub async fn two_keys_cannot_share_an_id_or_a_secret(store: &dyn StoreUnderTest) {
+    let keys = store.keys();
+    let mut one = key(1);
+    let mut two = key(2);
+    one.revision = keys.insert(&one).await.unwrap();
+    two.revision = keys.insert(&two).await.unwrap();
+    let before = keys.list().await.unwrap();
+    let same_id = KeyRecord { mac: mac(9), ..one.clone() };
+    let same_mac = KeyRecord { id: key(3).id, ..one.clone() };
+    let taken_mac = KeyRecord { mac: one.mac, ..two.clone() };
+    assert_eq!(keys.insert(&same_id).await.unwrap_err().kind(), KeyStoreErrorKind::Duplicate);
+    assert_eq!(keys.insert(&same_mac).await.unwrap_err().kind(), KeyStoreErrorKind::Duplicate);
+    assert_eq!(keys.update(&taken_mac).await.unwrap_err().kind(), KeyStoreErrorKind::Duplicate);
+    assert_eq!(keys.list().await.unwrap(), before);
+}
+
+/// An update makes no key.
+pub async fn a_key_that_is_not_there_is_told(store: &dyn StoreUnderTest) {
+    let keys = store.keys();
+    assert_eq!(keys.update(&key(1)).await.unwrap_err().kind(), KeyStoreErrorKind::NotFound);
+    assert_eq!(keys.list().await.unwrap(), baton_access::KeyList::default());
+}
+
+/// Changes at the same moment are put in one order.
+pub async fn key_changes_at_once_are_all_counted(store: &dyn StoreUnderTest) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..16 {
+        let keys = store.keys();
+        tasks.spawn(async move { keys.insert(&key(number)).await.unwrap() });
+    }
+    let mut revisions = tasks.join_all().await;
+    revisions.sort_unstable();
+    revisions.dedup();
+    assert_eq!(revisions.len(), 16);
+    let list = store.keys().list().await.unwrap();
+    assert_eq!((list.records.len(), Some(list.revision)), (16, revisions.last().copied()));
+}
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const NOW_MS: u64 = 1_700_000_000_000;
+
+#[derive(Clone, Copy, Debug)]
+struct FixedClock;
+
+impl Clock for FixedClock {
+    fn now_ms(&self) -> u64 {
+        NOW_MS
+    }
+}
+
+fn signer() -> CheckpointSigner {
+    CheckpointSigner::from_seed(&[7; 32]).unwrap()
+}
+
+async fn check(store: &dyn StoreUnderTest, held: &[baton_audit::Checkpoint]) -> VerifyReport {
+    let keys: [CheckpointKey; 1] = [signer().public_key()];
+    verify(&*store.audit(), VerifyOptions { held, ..VerifyOptions::new(&keys) }).await.unwrap()
+}
+
+/// A journal's directory; each call is the next process in it.
+struct Life {
+    dir: TempDir,
+    segment_bytes: u64,
+}
+
+impl Life {
+    fn new() -> Self {
+        Self { dir: TempDir::new().unwrap(), segment_bytes: 1 << 20 }
+    }
+
+    /// With room for a large batch in one segment.
+    fn roomy() -> Self {
+        Self { segment_bytes: 400 << 20, ..Self::new() }
+    }
+
+    fn open(&self, store: Arc<dyn AuditStore>, entries: usize) -> (Arc<Journal>, Relay) {
+        let options = JournalOptions {
+            segment_bytes: self.segment_bytes,
+            clock: Arc::new(FixedClock),
+            ..JournalOptions::new(self.dir.path(), signer(), "test")
+        };
+        let (journal, recovered) = Journal::open(options).unwrap();
+        assert_eq!(recovered.quarantined, []);
+        let journal = Arc::new(journal);
+        let options =
+            RelayOptions { batch_entries: entries, batch_bytes: 64 << 20, ..RelayOptions::STANDARD };
+        let relay = Relay::new(Arc::clone(&journal), store, options);
+        (journal, relay)
+    }
+
+    /// What a relay sends of a process that writes these records and stops in order.
+    async fn batches(&self, records: &[Record], entries: usize) -> Vec<Batch> {
+        let store = Arc::new(Recorder::default());
+        let (journal, relay) = self.open(Arc::clone(&store) as Arc<dyn AuditStore>, entries);
+        for record in records {
+            journal.append(record).unwrap();
+        }
+        journal.close().await.unwrap();
+        assert!(relay.drain(DEADLINE).await);
+        store.of(journal.boot())
+    }
+
+    /// The same of a process that was killed.
+    async fn killed(&self, records: &[Record]) -> Vec<Batch> {
+        let store = Arc::new(Recorder::default());
+        let (journal, relay) = self.open(Arc::clone(&store) as Arc<dyn AuditStore>, 100);
+        for record in records {
+            journal.append(record).unwrap();
+        }
+        let receipt = journal.append(&Record::Change(change())).unwrap();
+        journal.synced(&receipt).await.unwrap();
+        assert!(relay.drain(DEADLINE).await);
+        store.of(journal.boot())
+    }
+
+    /// What a relay sends of the last process, in batches of another size.
+    async fn replayed(&self, entries: usize) -> Vec<Batch> {
+        let store = Arc::new(Recorder::default());
+        let (journal, relay) = self.open(Arc::clone(&store) as Arc<dyn AuditStore>, entries);
+        assert!(relay.drain(DEADLINE).await);
+        let own = journal.boot();
+        store.all().into_iter().filter(|batch| batch.block.boot != own).collect()
+    }
+}
+
+/// Takes batches and keeps them.
+#[derive(Default)]
+struct Recorder {
+    batches: Mutex<Vec<Batch>>,
+}
+
+impl fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
+impl Recorder {
+    fn all(&self) -> Vec<Batch> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn of(&self, boot: BootId) -> Vec<Batch> {
+        self.all().into_iter().filter(|batch| batch.block.boot == boot).collect()
+    }
+}
+
+impl AuditStore for Recorder {
+    fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).push(batch.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn cursor(&self, _: BootId) -> BoxFuture<'_, Result<Option<ChainHead>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn decision(&self, _: DecisionId) -> BoxFuture<'_, Result<Option<StoredDecision>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn run(&self, _: RunId) -> BoxFuture<'_, Result<Vec<StoredDecision>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn list<'a>(&'a self, _: &'a ListQuery) -> BoxFuture<'a, Result<StoredPage, StoreError>> {
+        Box::pin(async { Ok(StoredPage::default()) })
+    }
+
+    fn chains(&self) -> BoxFuture<'_, Result<Vec<Chain>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn blocks(&self, _: BootId, _: u64, _: u32) -> BoxFuture<'_, Result<Vec<Block>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn rows(&self, _: BootId, _: u64, _: u64) -> BoxFuture<'_, Result<Vec<DecisionRow>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn strays(&self, _: u32) -> BoxFuture<'_, Result<Vec<DecisionRow>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn document<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<Document>, StoreError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A log of three lives, the first of which was killed, to be tampered with.
+struct Log {
+    batches: Vec<Batch>,
+    entries: u64,
+    held: Vec<baton_audit::Checkpoint>,
+}
+
+impl Log {
+    const DECISIONS: u64 = 30;
+
+    async fn written(store: &dyn StoreUnderTest) -> Self {
+        let life = Life::new();
+        let mut batches = life.killed(&requests(0..10)).await;
+        batches.extend(life.batches(&with_document(requests(10..20)), 5).await);
+        batches.extend(life.batches(&requests(20..30), 7).await);
+        commit(&store.audit(), &batches).await;
+        let entries = batches.iter().map(|batch| batch.block.last_seq - batch.block.first_seq + 1).sum();
+        let head = head_of(&batches.last().unwrap().block);
+        let held = vec![signer().sign(NOW_MS, head)];
+        Self { batches, entries, held }
+    }
+
+    /// The batches of the life in the middle.
+    fn middle(&self) -> Vec<&Batch> {
+        let boot = self
+            .batches
+            .iter()
+            .map(|batch| batch.block.boot)
+            .find(|boot| *boot != self.batches[0].block.boot);
+        self.batches.iter().filter(|batch| Some(batch.block.boot) == boot).collect()
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a flat list of like things")]
+    fn changes(&self) -> Vec<Tampering> {
+        let middle = self.middle();
+        let boot = middle[0].block.boot;
+        let first = &middle[1].block;
+        let row = middle[1].decisions.first().unwrap();
+        let block = |name, place: u64, changed: Block, whole: &Block| Tampering {
+            name,
+            place: (boot, place..=place),
+            deed: Deed::Block { changed: changed.into(), whole: whole.clone().into() },
+        };
+        let rows = |name, place: u64, deed: String, undo: String| Tampering {
+            name,
+            place: (boot, place..=place),
+            deed: Deed::Statements { deed: vec![deed], undo: vec![undo] },
+        };
+        let mut changes = vec![
+            Tampering {
+                name: "a flipped bit in a block",
+                place: (boot, first.first_seq..=first.last_seq),
+                deed: Deed::Block { changed: flipped(first).into(), whole: first.clone().into() },
+            },
+            block("the content of another block", first.first_seq, swapped(first, &middle[2].block), first),
+            block("a block with another end", first.last_seq - 1, shortened(first), first),
+            block(
+                "a block with another hash before it",
+                first.first_seq,
+                Block { previous: first.last, ..first.clone() },
+                first,
+            ),
+        ];
+        let outcomes = middle.iter().flat_map(|batch| &batch.outcomes);
+        let ended = outcomes.clone().find(|outcome| outcome.decision == row.id).unwrap().seq;
+        for (place, change) in [
+            (row.seq, "principal = 'mallory'"),
+            (row.seq, "reason_code = 'only_model '"),
+            (row.seq, "run = 'run_00000000000000000000000000000000'"),
+            (row.seq, "at_ms = at_ms + 1"),
+            (row.seq, "to_model = null"),
+            (row.seq, "to_target = 'other/model'"),
+            (row.seq, "config = ''"),
+            (row.seq, "requested = '[]'"),
+            (row.seq, "kind = 'stay'"),
+            (row.seq, "record = '{}'"),
+            (ended, "status = 'failed'"),
+            (ended, "cost_nano = 1"),
+            (ended, "input_tokens = null"),
+            (ended, "ended_ms = 0"),
+            (ended, "outcome = '{}'"),
+            (ended, "status = null, outcome = null, outcome_boot = null, outcome_seq = null"),
+            (ended + 1, "outcome_seq = outcome_seq + 1"),
+        ] {
+            let is_row = format!("id = '{}'", row.id);
+            changes.push(rows(
+                change,
+                place,
+                format!(
+                    "create table kept as select * from decision where {is_row}; \
+                     update decision set {change} where {is_row}"
+                ),
+                format!(
+                    "delete from decision where {is_row}; \
+                     insert into decision select * from kept; drop table kept"
+                ),
+            ));
+        }
+        let keep = |table: &str, condition: &str| {
+            format!("create table kept as select * from {table} where {condition}")
+        };
+        let restore = |table: &str| format!("insert into {table} select * from kept; drop table kept");
+        let id = format!("id = '{}'", row.id);
+        changes.push(rows(
+            "a deleted decision",
+            row.seq,
+            format!("{}; delete from decision where {id}", keep("decision", &id)),
+            restore("decision"),
+        ));
+        let is_block = format!("boot = '{boot}' and first_seq = {}", first.first_seq);
+        changes.push(rows(
+            "a deleted block",
+            first.first_seq,
+            format!("{}; delete from audit_block where {is_block}", keep("audit_block", &is_block)),
+            restore("audit_block"),
+        ));
+        let last = &middle[middle.len() - 1].block;
+        let is_last = format!("boot = '{boot}' and first_seq = {}", last.first_seq);
+        changes.push(rows(
+            "a deleted last block",
+            last.first_seq,
+            format!("{}; delete from audit_block where {is_last}", keep("audit_block", &is_last)),
+            restore("audit_block"),
+        ));
+        let before = &middle[middle.len() - 2].block;
+        let is_chain = format!("boot = '{boot}'");
+        changes.push(Tampering {
+            name: "a cut tail, the table of chains adjusted",
+            place: (boot, last.last_seq..=last.last_seq),
+            deed: Deed::Statements {
+                deed: vec![
+                    keep("audit_block", &is_last),
+                    format!("create table kept_chain as select * from audit_chain where {is_chain}"),
+                    format!("delete from audit_block where {is_last}"),
+                    format!(
+                        "update audit_chain set last_seq = {}, last_hash = '{}', stopped_ms = null where {is_chain}",
+                        before.last_seq, before.last
+                    ),
+                ],
+                undo: vec![
+                    restore("audit_block"),
+                    format!("delete from audit_chain where {is_chain}"),
+                    "insert into audit_chain select * from kept_chain; drop table kept_chain".to_owned(),
+                ],
+            },
+        });
+        changes.push(Tampering {
+            name: "a chain that disappeared whole",
+            place: (boot, last.last_seq..=last.last_seq),
+            deed: Deed::Statements {
+                deed: vec![
+                    format!("create table kept_block as select * from audit_block where {is_chain}"),
+                    format!("create table kept_chain as select * from audit_chain where {is_chain}"),
+                    format!("create table kept as select * from decision where {is_chain}"),
+                    format!("delete from audit_block where {is_chain}"),
+                    format!("delete from audit_chain where {is_chain}"),
+                    format!("delete from decision where {is_chain}"),
+                ],
+                undo: vec![
+                    "insert into audit_block select * from kept_block; drop table kept_block".to_owned(),
+                    "insert into audit_chain select * from kept_chain; drop table kept_chain".to_owned(),
+                    restore("decision"),
+                ],
+            },
+        });
+        let invented = row.id.to_string().replace("dec_", "dec_0");
+        let invented: String = invented.chars().take(36).collect();
+        changes.push(rows(
+            "an invented decision in a place that has one",
+            first.last_seq + 1_000,
+            format!(
+                "create table kept as select * from decision where {id}; update kept set id = '{invented}', seq = {}; insert into decision select * from kept; drop table kept",
+                first.last_seq + 1_000
+            ),
+            format!("delete from decision where id = '{invented}'"),
+        ));
+        let document = document(1).hash;
+        changes.push(rows(
+            "an edited document",
+            middle.iter().find(|batch| !batch.documents.is_empty()).unwrap().block.first_seq,
+            format!("update document set kind = 'other' where hash = '{document}'"),
+            format!("update document set kind = 'config' where hash = '{document}'"),
+        ));
+        changes
+    }
+}
+
+/// A change that somebody with access to the database could make.
+struct Tampering {
+    name: &'static str,
+    place: (BootId, std::ops::RangeInclusive<u64>),
+    deed: Deed,
+}
+
+enum Deed {
+    Block { changed: Box<Block>, whole: Box<Block> },
+    Statements { deed: Vec<String>, undo: Vec<String> },
+}
+
+impl Tampering {
+    async fn make(&self, store: &dyn StoreUnderTest) {
+        match &self.deed {
+            Deed::Block { changed, .. } => store.replace_block(changed).await,
+            Deed::Statements { deed, .. } => run(store, deed, self.name).await,
+        }
+    }
+
+    async fn undo(&self, store: &dyn StoreUnderTest) {
+        match &self.deed {
+            Deed::Block { whole, .. } => store.replace_block(whole).await,
+            Deed::Statements { undo, .. } => run(store, undo, self.name).await,
+        }
+    }
+}
+
+async fn run(store: &dyn StoreUnderTest, statements: &[String], name: &str) {
+    for statement in statements.iter().flat_map(|statements| statements.split("; ")) {
+        if let Err(error) = store.execute(statement).await {
+            panic!("{name}: `{statement}`: {error}");
+        }
+    }
+}
+
+fn flipped(block: &Block) -> Block {
+    let mut changed = block.clone();
+    let middle = changed.body.len() / 2;
+    changed.body[middle] ^= 1;
+    changed
+}
+
+fn swapped(block: &Block, other: &Block) -> Block {
+    Block { body: other.body.clone(), raw_bytes: other.raw_bytes, ..block.clone() }
+}
+
+fn shortened(block: &Block) -> Block {
+    Block { last_seq: block.last_seq - 1, ..block.clone() }
+}
+
+async fn commit(audit: &Arc<dyn AuditStore>, batches: &[Batch]) {
+    for batch in batches {
+        audit.commit(batch).await.unwrap();
+    }
+}
+
+/// Every row of a query, page by page.
+async fn all(audit: &Arc<dyn AuditStore>, query: ListQuery, limit: u32) -> Vec<StoredDecision> {
+    let mut rows: Vec<StoredDecision> = Vec::new();
+    let mut start = PageStart::Newest;
+    loop {
+        let page = audit.list(&ListQuery { start, limit, ..query.clone() }).await.unwrap();
+        rows.extend(page.rows);
+        match rows.last().filter(|_| page.has_more) {
+            Some(last) => start = PageStart::After(last.row.id),
+            None => return rows,
+        }
+    }
+}
+
+fn ids(rows: &[StoredDecision]) -> Vec<DecisionId> {
+    rows.iter().map(|stored| stored.row.id).collect()
+}
+
+fn head_of(block: &Block) -> ChainHead {
+    ChainHead { boot: block.boot, seq: block.last_seq, hash: block.last.to_string() }
+}
+
+/// Decisions with their outcomes, interleaved as under load: each ends two requests later.
+fn requests(numbers: std::ops::Range<u64>) -> Vec<Record> {
+    let mut records = Vec::new();
+    let (first, end) = (numbers.start, numbers.end);
+    for number in first..end + 2 {
+        if number < end {
+            records.push(Record::Decision(Box::new(decision(number))));
+        }
+        if number >= first + 2 {
+            records.push(Record::Outcome(Box::new(outcome(number - 2))));
+        }
+    }
+    records
+}
+
+fn with_document(mut records: Vec<Record>) -> Vec<Record> {
+    records.insert(0, Record::Document(document(1)));
+    records
+}
+
+fn document(number: u64) -> Document {
+    Document {
+        hash: format!("{number:064x}"),
+        kind: "config".to_owned(),
+        at_ms: NOW_MS,
+        body: serde_json::json!({ "listen": "127.0.0.1:8080", "odd": "\u{1}é", "number": 1.5 }),
+    }
+}
+
+fn change() -> Change {
+    Change {
+        at_ms: NOW_MS,
+        actor: "cli".to_owned(),
+        action: "key.create".to_owned(),
+        subject: "key_1".to_owned(),
+        detail: serde_json::Value::Null,
+    }
+}
+
+fn decision_id(number: u64) -> DecisionId {
+    DecisionId::from_parts(NOW_MS - 1_000_000 + number, [1; 10])
+}
+
+fn run_id(number: u64) -> RunId {
+    RunId::from_parts(NOW_MS - 1_000_000 + number, [3; 10])
+}
+
+fn decision(number: u64) -> Decision {
+    Decision {
+        id: decision_id(number),
+        run: run_id(number),
+        request: RequestId::from_parts(NOW_MS, [4; 10]),
+        parent: None,
+        at_ms: NOW_MS,
+        turn: 1,
+        hop: 1,
+        kind: DecisionKind::Select,
+        principal: "anonymous".to_owned(),
+        surface: "/v1/chat/completions".to_owned(),
+        requested: vec!["echo/hello".to_owned()],
+        from: None,
+        to: "echo/hello".parse().ok(),
+        to_model: "echo/hello".parse().ok(),
+        attempt: true,
+        reason: serde_json::from_value(serde_json::json!({
+            "code": "only_model", "text": "the client named just this model", "source": "client",
+        }))
+        .unwrap(),
+        planner: 1,
+        config: "c0ffee".to_owned(),
+        inputs: None,
+        table: Vec::new(),
+        dropped_parameters: vec!["logit_bias".to_owned()],
+        ignored_parameters: Vec::new(),
+        labels: Labels { tags: vec!["a".to_owned()], ..Labels::default() },
+    }
+}
+
+fn refusal(number: u64) -> Record {
+    let decision =
+        Decision { kind: DecisionKind::Refuse, to: None, to_model: None, attempt: false, ..decision(number) };
+    Record::Decision(Box::new(decision))
+}
+
+fn outcome(number: u64) -> Outcome {
+    Outcome {
+        decision: decision_id(number),
+        at_ms: NOW_MS,
+        status: OutcomeStatus::Ok,
+        fault: Some(FaultKind::Truncated),
+        http_status: Some(200),
+        finish: Some(FinishReason::Stop),
+        usage: Some(Usage {
+            input_tokens: 100 + number,
+            cached_input_tokens: 40,
+            output_tokens: 7,
+            reasoning_tokens: 2,
+            ..Usage::default()
+        }),
+        usage_source: Some(UsageSource::Provider),
+        cost: Some(NanoUsd(12)),
+        first_content_us: Some(3),
+        total_us: 9,
+        bytes: 30,
+        content_sent: true,
+        upstream_done: true,
+        upstream_id: Some("chatcmpl-1".to_owned()),
+        upstream_model: None,
+    }
+}
+
+fn key(number: u64) -> KeyRecord {
+    KeyRecord {
+        id: KeyId::from_parts(NOW_MS + number, [5; 10]),
+        name: format!("key {number}"),
+        mac: mac(number),
+        last4: "abcd".to_owned(),
+        rotated_from: None,
+        role: Role::Use,
+        models: None,
+        byok: false,
+        concurrency: Some(3),
+        created_ms: NOW_MS,
+        expires_ms: Some(NOW_MS + 1),
+        revoked_ms: None,
+        revision: 0,
+    }
+}
+
+fn mac(number: u64) -> KeyMac {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&number.to_le_bytes());
+    KeyMac::from_bytes(bytes)
+}

@@ -1,0 +1,325 @@
+//! Takes requests, checks them, lets the script decide, and writes the answer.
+//!
+//! - [`accept`] is the accept loop, [`Shared`] what all connections know.
+//! - **Invariant:** every request that arrived whole is in the log before its answer begins, and
+//!   its entry gets an ending whichever side ends it.
+
+mod answer;
+mod body;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::script::{Fault, Pace, Said, Script, Step};
+use super::seen::{Credential, Ending, Seen, public, secret};
+use super::shape;
+use super::wire::{ResetSwitch, Wire};
+use super::{anthropic, openai};
+use answer::Answer;
+use body::Pieces;
+
+/// Requests larger than this are not read to their end.
+const LARGEST: usize = 256 << 20;
+
+/// What the connections of one fake share.
+pub(crate) struct Shared {
+    started: Instant,
+    state: Mutex<State>,
+    changed: Notify,
+    ids: AtomicU64,
+}
+
+struct State {
+    script: Script,
+    seen: Vec<Seen>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("seen", &self.state().seen.len()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(script: Script) -> Self {
+        let state = Mutex::new(State { script, seen: Vec::new() });
+        Self { started: Instant::now(), state, changed: Notify::new(), ids: AtomicU64::new(1) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, step: Step) {
+        self.state().script.steps.push_back(step);
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.state().seen.clone()
+    }
+
+    pub(crate) async fn until(&self, condition: impl Fn(&[Seen]) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if condition(&self.state().seen) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    fn change(&self, number: usize, change: impl FnOnce(&mut Seen)) {
+        if let Some(seen) = self.state().seen.get_mut(number) {
+            change(seen);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// How the next request for `model` is answered.
+    fn next(&self, model: &str) -> Turn {
+        let mut state = self.state();
+        let pace = state.script.pace.of_model(model);
+        match state.script.steps.pop_front() {
+            Some(Step::Answer(pace)) => Turn::Model { pace, said: None },
+            Some(Step::Say(said)) => Turn::Model { pace, said: Some(said) },
+            Some(Step::Fault(fault)) => Turn::Fault { pace, fault },
+            Some(Step::Raw(raw)) => Turn::Raw(raw),
+            None => match Fault::named(model) {
+                Some(fault) => Turn::Fault { pace, fault },
+                None => Turn::Model { pace, said: None },
+            },
+        }
+    }
+}
+
+/// What the script says about one request.
+enum Turn {
+    Model { pace: Pace, said: Option<Said> },
+    Fault { pace: Pace, fault: Fault },
+    Raw(super::script::Raw),
+}
+
+/// One entry of the log, open until it is dropped.
+struct Exchange {
+    shared: Arc<Shared>,
+    number: usize,
+    began: Instant,
+    ending: Ending,
+}
+
+impl Exchange {
+    fn sent(&self, bytes: usize) {
+        self.shared.change(self.number, |seen| seen.sent += u64::try_from(bytes).unwrap_or(0));
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let ended = (self.ending, self.began.elapsed());
+        self.shared.change(self.number, |seen| seen.ended = Some(ended));
+    }
+}
+
+/// The connection is to be closed without an answer.
+#[derive(Debug)]
+pub(crate) struct HangUp;
+
+impl fmt::Display for HangUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the script hangs up")
+    }
+}
+
+impl std::error::Error for HangUp {}
+
+/// Serves connections until dropped.
+pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    connections.spawn(converse(stream, Arc::clone(&shared)));
+                }
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, shared: Arc<Shared>) {
+    // A connection without the option is slower, not wrong.
+    drop(stream.set_nodelay(true));
+    let switch = ResetSwitch::default();
+    let wire = TokioIo::new(Wire::new(stream, switch.clone()));
+    let service = service_fn(|request| exchange(request, Arc::clone(&shared), switch.clone()));
+    let connection =
+        hyper::server::conn::http1::Builder::new().timer(TokioTimer::new()).serve_connection(wire, service);
+    // How an exchange ended stands in the log; the connection's own error adds nothing to it.
+    drop(connection.await);
+}
+
+async fn exchange(
+    request: Request<Incoming>,
+    shared: Arc<Shared>,
+    switch: ResetSwitch,
+) -> Result<Response<Pieces>, HangUp> {
+    let (parts, body) = request.into_parts();
+    let body = match Limited::new(body, LARGEST).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(_unread) => return Err(HangUp),
+    };
+    let mut exchange = record(&shared, &parts, body.clone());
+    let id = shared.ids.fetch_add(1, Ordering::Relaxed);
+    let answer = respond(&shared, &parts, &body, id).await;
+    match answer {
+        Answer::HangUp => {
+            exchange.ending = Ending::CutByScript;
+            Err(HangUp)
+        }
+        Answer::Silence => match std::future::pending::<Infallible>().await {},
+        Answer::Reply(reply) => {
+            shared.change(exchange.number, |seen| seen.status = Some(reply.status));
+            reply.into_response(exchange, switch).map_err(|_unwritable| HangUp)
+        }
+    }
+}
+
+fn record(shared: &Arc<Shared>, parts: &http::request::Parts, body: Bytes) -> Exchange {
+    let path = parts.uri.path_and_query().map_or_else(String::new, ToString::to_string);
+    let mut state = shared.state();
+    let number = state.seen.len();
+    state.seen.push(Seen {
+        number,
+        at: shared.started.elapsed(),
+        method: parts.method.to_string(),
+        path,
+        headers: public(&parts.headers),
+        credential: secret(&parts.headers).map(Credential::of),
+        body,
+        status: None,
+        sent: 0,
+        ended: None,
+    });
+    drop(state);
+    shared.changed.notify_waiters();
+    Exchange { shared: Arc::clone(shared), number, began: Instant::now(), ending: Ending::ClosedByPeer }
+}
+
+/// Which vendor's words an answer is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Vendor {
+    OpenAi,
+    Anthropic,
+}
+
+async fn respond(shared: &Shared, parts: &http::request::Parts, body: &Bytes, id: u64) -> Answer {
+    let path = parts.uri.path();
+    let anthropic = path.starts_with("/v1/messages") || parts.headers.contains_key("anthropic-version");
+    let vendor = if anthropic { Vendor::Anthropic } else { Vendor::OpenAi };
+    if let Some(refused) = check_head(shared, parts, vendor, id) {
+        return refused;
+    }
+    match (&parts.method, path) {
+        (&Method::GET, path) if path == "/v1/models" || path.starts_with("/v1/models/") => {
+            models(shared, vendor, path, id)
+        }
+        (&Method::POST, _) => {
+            let body = match shape::document(body) {
+                Ok(body) => body,
+                Err(error) => return Answer::broken_json(vendor, &error, id),
+            };
+            post(shared, path, &body, id).await
+        }
+        _ => Answer::no_such_path(vendor, &parts.method, path, id),
+    }
+}
+
+/// What can be refused before the body is looked at.
+fn check_head(shared: &Shared, parts: &http::request::Parts, vendor: Vendor, id: u64) -> Option<Answer> {
+    let given = secret(&parts.headers);
+    let wanted = shared.state().script.key.clone();
+    let known = given.is_some_and(|given| wanted.is_none_or(|wanted| wanted == given));
+    if !known {
+        return Some(Answer::unauthorized(vendor, id));
+    }
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    if vendor == Vendor::Anthropic && text("anthropic-version").is_none_or(str::is_empty) {
+        return Some(Answer::anthropic_error(400, "anthropic-version: header is required", id));
+    }
+    let is_json = text("content-type").is_some_and(|kind| {
+        kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+    });
+    (parts.method == Method::POST && !is_json).then(|| Answer::wrong_media_type(vendor, id))
+}
+
+async fn post(shared: &Shared, path: &str, body: &serde_json::Value, id: u64) -> Answer {
+    let vendor = if path.starts_with("/v1/messages") { Vendor::Anthropic } else { Vendor::OpenAi };
+    let read = match path {
+        "/v1/chat/completions" => openai::read(body),
+        "/v1/messages" => anthropic::read(body),
+        "/v1/messages/count_tokens" => match anthropic::read_count(body) {
+            Ok(ask) => return Answer::counted(&ask, id),
+            Err(misfit) => return Answer::misfit(vendor, &misfit, id),
+        },
+        "/v1/embeddings" => match openai::read_embed(body) {
+            Ok(embed) => return Answer::embedded(&embed, id),
+            Err(misfit) => return Answer::misfit(vendor, &misfit, id),
+        },
+        _ => return Answer::no_such_path(vendor, &Method::POST, path, id),
+    };
+    let ask = match read {
+        Ok(ask) => ask,
+        Err(misfit) => return Answer::misfit(vendor, &misfit, id),
+    };
+    let served = shared.state().script.serves(&ask.model);
+    if !served {
+        return Answer::no_such_model(vendor, &ask.model, id);
+    }
+    let turn = shared.next(&ask.model);
+    if let Turn::Model { pace, .. } | Turn::Fault { pace, .. } = &turn
+        && pace.latency > Duration::ZERO
+    {
+        tokio::time::sleep(pace.latency).await;
+    }
+    match turn {
+        Turn::Model { pace, said } => Answer::of_model(vendor, &ask, said.as_ref(), pace, None, id),
+        Turn::Fault { pace, fault } => Answer::of_fault(vendor, &ask, fault, pace, id),
+        Turn::Raw(raw) => Answer::raw(raw),
+    }
+}
+
+/// The list, or one model; its name may hold a slash, raw or encoded.
+fn models(shared: &Shared, vendor: Vendor, path: &str, id: u64) -> Answer {
+    let mut names = ["fake-small", "fake-large", "vendor/fake-nested"].map(str::to_owned).to_vec();
+    names.extend(shared.state().script.models.iter().cloned());
+    match path.strip_prefix("/v1/models/") {
+        None if vendor == Vendor::Anthropic => Answer::json(200, vendor, &anthropic::models(&names), id),
+        None => Answer::json(200, vendor, &openai::models(&names), id),
+        Some(name) => {
+            let name = name.replace("%2F", "/").replace("%2f", "/");
+            if !shared.state().script.serves(&name) {
+                return Answer::no_such_model(vendor, &name, id);
+            }
+            match vendor {
+                Vendor::Anthropic => Answer::json(200, vendor, &anthropic::model(&name), id),
+                Vendor::OpenAi => Answer::json(200, vendor, &openai::model(&name), id),
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Measures what the gateway adds: fake upstream, bare proxy and gateway in one run.
+//!
+//! What is measured has one CPU to itself; upstream and driver share the other. Read the CPU time
+//! for each request first: it hardly moves when the machine is busy with other work, requests a
+//! second and latencies do. Compare within one run only.
+//!
+//! - The gateway runs as in production: key on, journal and store on, metrics on.
+//! - `instant` is an upstream that answers at once, `10 ms` one behind which a sync can hide.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use anyhow::Context;
+use serde_json::Value;
+
+use crate::child::Child;
+use crate::gateway::{Auth, Setup};
+use crate::place::{Place, Profile, on_path, run};
+
+/// One column of measurements.
+struct Scenario {
+    name: &'static str,
+    latency_ms: &'static str,
+    connections: &'static str,
+    stream: bool,
+}
+
+const SCENARIOS: [Scenario; 3] = [
+    Scenario { name: "chat, instant upstream", latency_ms: "0", connections: "64", stream: false },
+    Scenario { name: "chat, upstream of 10 ms", latency_ms: "10", connections: "512", stream: false },
+    Scenario { name: "stream of 20 in a burst", latency_ms: "0", connections: "64", stream: true },
+];
+
+/// What the driver is pointed at.
+struct Subject {
+    name: &'static str,
+    address: SocketAddr,
+    pid: Option<u32>,
+    model: &'static str,
+    key: String,
+}
+
+/// Runs every scenario and prints a table for each.
+pub(crate) fn chat(place: &Place, secs: u32) -> anyhow::Result<()> {
+    run(&mut place.cargo(&["build", "--release", "--workspace", "--bins", "--locked"]))?;
+    for scenario in &SCENARIOS {
+        let rows = measure(place, scenario, secs).with_context(|| scenario.name.to_owned())?;
+        print(scenario, &rows);
+    }
+    Ok(())
+}
+
+fn measure(place: &Place, scenario: &Scenario, secs: u32) -> anyhow::Result<Vec<(&'static str, Value)>> {
+    let folder = place.scratch("bench")?;
+    let upstream = crate::child::free_port()?;
+    let mut command = pinned(place, "0", "fake-upstream");
+    command.args(["--instant", "--chunks", "20", "--latency-ms", scenario.latency_ms, "--listen"]);
+    let (_upstream, upstream) = Child::start_listening("fake-upstream", command.arg(upstream.to_string()))?;
+    let mut bare = pinned(place, "1", "bare-proxy");
+    bare.args(["--upstream", &upstream.to_string(), "--record"]).arg(folder.join("bare.jsonl"));
+
+    let direct =
+        Subject { name: "direct", address: upstream, pid: None, model: "fake", key: "none".to_owned() };
+    let mut rows = vec![(direct.name, drive(place, scenario, secs, &direct)?)];
+    {
+        let (child, address) = Child::start_listening("bare-proxy", &mut bare)?;
+        let pid = Some(child.id());
+        let subject = Subject { name: "bare proxy", address, pid, model: "fake", key: "none".to_owned() };
+        rows.push((subject.name, drive(place, scenario, secs, &subject)?));
+    }
+    let pin: &[&str] = if on_path("taskset").is_some() { &["taskset", "-c", "1"] } else { &[] };
+    let setup = Setup {
+        place,
+        profile: Profile::Release,
+        folder,
+        fake: upstream,
+        database: None,
+        wrapper: pin,
+        auth: Auth::Required,
+    };
+    let gateway = setup.start()?;
+    let key = setup.make_key()?;
+    let pid = Some(gateway.child.id());
+    let subject = Subject { name: "baton", address: gateway.address, pid, model: "oai/fake", key };
+    rows.push((subject.name, drive(place, scenario, secs, &subject)?));
+    Ok(rows)
+}
+
+/// A release binary on one CPU, where that can be had.
+fn pinned(place: &Place, cpu: &str, name: &str) -> Command {
+    let binary = place.binary(Profile::Release, name);
+    if on_path("taskset").is_none() {
+        return Command::new(binary);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", cpu]).arg(binary);
+    command
+}
+
+fn drive(place: &Place, scenario: &Scenario, secs: u32, subject: &Subject) -> anyhow::Result<Value> {
+    let mut command = pinned(place, "0", "drive");
+    command
+        .args(["--address", &subject.address.to_string(), "--model", subject.model])
+        .args(["--connections", scenario.connections, "--secs", &secs.to_string()])
+        .args(["-H", &format!("authorization: Bearer {}", subject.key)]);
+    if let Some(pid) = subject.pid {
+        command.args(["--pid", &pid.to_string()]);
+    }
+    if scenario.stream {
+        command.arg("--stream");
+    }
+    let output = command.output().context("running the driver")?;
+    let measured: Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("the driver said: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let failed = number(&measured, "refused") + number(&measured, "errors");
+    anyhow::ensure!(failed == 0.0, "{} failed: {measured}", subject.name);
+    Ok(measured)
+}
+
+fn number(measured: &Value, name: &str) -> f64 {
+    measured.get(name).and_then(Value::as_f64).unwrap_or(0.0)
+}
+
+fn print(scenario: &Scenario, rows: &[(&str, Value)]) {
+    println!("\n{}, {} connections", scenario.name, scenario.connections);
+    println!(
+        "{:<12} {:>12} {:>7} {:>9} {:>8} {:>8} {:>8}",
+        "", "CPU µs/req", "× bare", "req/s", "p50 ms", "p99 ms", "peak MB"
+    );
+    let bare = rows
+        .iter()
+        .find(|(name, _)| *name == "bare proxy")
+        .map_or(0.0, |(_, row)| number(row, "cpu_us_per_request"));
+    for (name, row) in rows {
+        let cpu = number(row, "cpu_us_per_request");
+        let times = if bare > 0.0 && cpu > 0.0 { format!("{:.2}", cpu / bare) } else { "-".to_owned() };
+        println!(
+            "{name:<12} {cpu:>12.1} {times:>7} {:>9.0} {:>8.2} {:>8.2} {:>8.1}",
+            number(row, "rps"),
+            number(row, "p50_ms"),
+            number(row, "p99_ms"),
+            number(row, "rss_peak_mb")
+        );
+    }
+}

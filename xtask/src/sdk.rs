@@ -1,0 +1,116 @@
+//! Runs the unmodified SDKs: against the fake upstream itself, and against the gateway.
+//!
+//! The first proves the fake and the scripts; only then does the second say something about
+//! the gateway. Each script runs over a provider of either dialect.
+//!
+//! - Start with [`run`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::child::Child;
+use crate::gateway::{Auth, Setup};
+use crate::place::{Place, Profile, run as run_command};
+use crate::steps::Steps;
+use crate::tools;
+
+/// A script with the program that runs it.
+struct Script {
+    program: PathBuf,
+    path: PathBuf,
+}
+
+/// What a script talks to.
+struct Server<'a> {
+    address: SocketAddr,
+    model: &'a str,
+    nested: &'a str,
+    embedding: &'a str,
+}
+
+/// Builds what is needed and runs every script.
+pub(crate) fn run(place: &Place, with_gateway: bool) -> anyhow::Result<()> {
+    let mut steps = Steps::default();
+    let packages: &[&str] =
+        if with_gateway { &["-p", "baton", "-p", "baton-testkit"] } else { &["-p", "baton-testkit"] };
+    let build = [&["build", "--bins"], packages].concat();
+    if steps.step("build", || run_command(&mut place.cargo(&build))) {
+        all(place, &mut steps, Profile::Dev, with_gateway);
+    }
+    steps.close()
+}
+
+/// Every script directly, then every script through the gateway.
+pub(crate) fn all(place: &Place, steps: &mut Steps, profile: Profile, with_gateway: bool) {
+    steps.step("SDKs against the fake upstream", || {
+        let (_fake, address) = fake(place, profile)?;
+        run_scripts(
+            place,
+            &Server { address, model: "fake-small", nested: "vendor/fake-nested", embedding: "fake-small" },
+        )
+    });
+    if with_gateway {
+        for model in ["oai/fake-small", "ant/fake-small"] {
+            steps.step(&format!("SDKs against the gateway, {model}"), || {
+                let (_fake, fake) = fake(place, profile)?;
+                let folder = place.scratch("sdk")?;
+                let setup =
+                    Setup { place, profile, folder, fake, database: None, wrapper: &[], auth: Auth::Open };
+                let gateway = setup.start()?;
+                run_scripts(
+                    place,
+                    &Server { address: gateway.address, model, nested: model, embedding: "oai/fake-small" },
+                )
+            });
+        }
+    }
+}
+
+/// Starts the fake upstream.
+pub(crate) fn fake(place: &Place, profile: Profile) -> anyhow::Result<(Child, SocketAddr)> {
+    let mut command = Command::new(place.binary(profile, "fake-upstream"));
+    Child::start_listening("fake-upstream", command.args(["--listen", "127.0.0.1:0"]))
+}
+
+fn scripts(place: &Place) -> anyhow::Result<Vec<Script>> {
+    let folder = place.root.join("tests/sdk/python");
+    let python = |set: &str, file: &str| {
+        let program = tools::python(place, set)?.join("python");
+        anyhow::Ok(Script { program, path: folder.join(file) })
+    };
+    let node = tools::node(place)?;
+    let script = |file: &str| Script { program: "node".into(), path: node.join(file) };
+    Ok(vec![
+        python("a", "openai_chat.py")?,
+        python("b", "openai_chat.py")?,
+        python("b", "anthropic_messages.py")?,
+        script("openai_chat.mjs"),
+        script("anthropic_messages.mjs"),
+        script("ai_sdk.mjs"),
+    ])
+}
+
+/// Runs all of them, also after one has failed.
+fn run_scripts(place: &Place, server: &Server<'_>) -> anyhow::Result<()> {
+    let mut failed = 0;
+    let scripts = scripts(place)?;
+    for script in &scripts {
+        let mut command = Command::new(&script.program);
+        command
+            .arg(&script.path)
+            .env("BASE_URL", format!("http://{}", server.address))
+            .env("API_KEY", "sk-sdk-check")
+            .env("MODEL", server.model)
+            .env("NESTED", server.nested)
+            .env("EMBEDDING", server.embedding)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env_remove("OPENAI_API_KEY")
+            .env_remove("ANTHROPIC_API_KEY");
+        if !command.status()?.success() {
+            failed += 1;
+        }
+    }
+    anyhow::ensure!(failed == 0, "{failed} of {} scripts failed", scripts.len());
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The one command that proves a change: every test there is, in order of cost.
+//!
+//! - Start with [`test`].
+//! - Tests are chosen by filter and not by package: another choice of packages would build
+//!   the dependencies again with other features.
+
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+
+use anyhow::bail;
+
+use crate::place::{Place, Profile, on_path, run};
+use crate::postgres::Postgres;
+use crate::steps::{Steps, Went};
+use crate::{conform, openapi, sdk, tools};
+
+/// How much is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// For the work in between.
+    Fast,
+    /// Everything.
+    Full,
+}
+
+const STORES: &str = "package(baton-store-postgres) + package(baton-store-sqlite)";
+const KILL: &str = "package(baton) & binary(kill)";
+const BLACK_BOX: &str = "package(baton) & kind(test) - binary(kill)";
+
+/// Runs the tests and closes with one line for each step.
+pub(crate) fn test(place: &Place, extent: Extent) -> anyhow::Result<()> {
+    let mut steps = Steps::default();
+    // Installing waits for the network and building for the processor: they go side by side.
+    let tools = (extent == Extent::Full).then(|| {
+        let place = place.clone();
+        thread::spawn(move || tools::all(&place))
+    });
+    let mut built =
+        steps.step("build", || run(&mut place.cargo(&["build", "--workspace", "--all-targets", "--locked"])));
+    if extent == Extent::Full {
+        built &= steps.step("release build", || {
+            run(&mut place.cargo(&["build", "--release", "--workspace", "--bins", "--locked"]))
+        });
+    }
+    if !built {
+        return steps.close();
+    }
+    let mut postgres = None;
+    steps.step_or_skip("Postgres", || match Postgres::find_or_start(place) {
+        Ok(found) => {
+            postgres = Some(found);
+            Ok(Went::Through)
+        }
+        Err(error) => Ok(Went::Skipped(format!("{error:#}"))),
+    });
+    // The guides are tests too, and some of their blocks use an SDK.
+    if extent == Extent::Full {
+        steps.step("tools for the SDKs", || match tools.map(JoinHandle::join) {
+            Some(Ok(installed)) => installed,
+            Some(Err(_)) | None => bail!("the installing thread ended early"),
+        });
+    }
+    rust_tests(place, &mut steps, postgres.as_ref(), extent);
+    if extent == Extent::Full {
+        steps.step("OpenAPI document", || openapi::check(place));
+        sdk::all(place, &mut steps, Profile::Release, true);
+        conform::all(place, &mut steps, Profile::Release);
+    }
+    drop(postgres);
+    steps.close()
+}
+
+fn rust_tests(place: &Place, steps: &mut Steps, postgres: Option<&Postgres>, extent: Extent) {
+    let rounds = match extent {
+        Extent::Fast => "2",
+        Extent::Full => "20",
+    };
+    let prepare = |mut command: Command| {
+        command.env("BATON_KILL_ROUNDS", rounds);
+        if extent == Extent::Full {
+            command.env("BATON_DOCS_PYTHON", place.tools().join("python-b/bin/python"));
+        }
+        if let Some(postgres) = postgres {
+            command.env("TEST_DATABASE_URL", &postgres.url);
+        }
+        command
+    };
+    if on_path("cargo-nextest").is_none() {
+        steps.step("Rust tests (cargo test; cargo-nextest is not installed)", || {
+            run(&mut prepare(place.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])))
+        });
+        return;
+    }
+    let nextest = |filter: &str, more: &[&str]| {
+        let arguments =
+            ["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--no-tests=pass", "-E", filter];
+        run(&mut prepare(place.cargo(&[&arguments, more].concat())))
+    };
+    let units = format!("all() - ({STORES}) - ({BLACK_BOX}) - ({KILL})");
+    steps.step("unit tests", || nextest(&units, &[]));
+    steps.step("tests in the documentation", || {
+        run(&mut prepare(place.cargo(&["test", "--workspace", "--locked", "--doc", "--quiet"])))
+    });
+    steps.step("conformance of both stores", || nextest(STORES, &[]));
+    steps.step("black-box tests", || nextest(BLACK_BOX, &[]));
+    steps.step(&format!("kill -9 under load, {rounds} rounds"), || nextest(KILL, &["--no-capture"]));
+}
+
+/// The kill test alone.
+pub(crate) fn kill(place: &Place, rounds: u32) -> anyhow::Result<()> {
+    let postgres = Postgres::find_or_start(place)?;
+    let mut command = place.cargo(&["test", "--workspace", "--test", "kill", "--", "--nocapture"]);
+    run(command.env("BATON_KILL_ROUNDS", rounds.to_string()).env("TEST_DATABASE_URL", &postgres.url))
+}
