@@ -121,13 +121,13 @@ impl<'de> Deserialize<'de> for KeyMac {
     }
 }
 
-/// What a key may do. Each role may do all that the one before it may.
+/// What a key may do. A key may make others of its own role or of one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Send requests, read its own decisions.
     Use,
-    /// Read everybody's decisions and the configuration.
+    /// Read everybody's decisions and the configuration; send no requests.
     Viewer,
     /// Change keys and policies.
     Admin,

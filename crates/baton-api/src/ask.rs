@@ -163,9 +163,9 @@ fn models(body: &RawObject, byok: Option<&Byok>, ignored: &mut Vec<String>) -> R
         ignored.push("model[].settings".to_owned());
     }
     for key in ["models", "fallbacks"] {
-        let more: Option<Vec<String>> = body
-            .read(key)
-            .map_err(|_error| ApiError::invalid(format!("`{key}` must be a list of model names"), Some(key)))?;
+        let more: Option<Vec<String>> = body.read(key).map_err(|_error| {
+            ApiError::invalid(format!("`{key}` must be a list of model names"), Some(key))
+        })?;
         if let Some(more) = more {
             list = true;
             names.extend(more);
@@ -196,10 +196,16 @@ fn not_followed(body: &RawObject) -> Vec<String> {
 }
 
 /// The provider key that came with the request, where the caller may bring one.
-pub(crate) fn byok(body: &RawObject, principal: &Principal, headers: &HeaderMap) -> Result<Option<Byok>, ApiError> {
+pub(crate) fn byok(
+    body: &RawObject,
+    principal: &Principal,
+    headers: &HeaderMap,
+) -> Result<Option<Byok>, ApiError> {
     let Some(key) = text(headers, "x-provider-key").filter(|key| !key.is_empty()) else { return Ok(None) };
     if !principal.byok() {
-        return Err(ApiError::forbidden("this key may not bring provider keys of its own (`x-provider-key`)"));
+        return Err(ApiError::forbidden(
+            "this key may not bring provider keys of its own (`x-provider-key`)",
+        ));
     }
     let model = text(headers, "x-provider-model").map(ToOwned::to_owned);
     let named = match text(headers, "x-provider") {
@@ -211,9 +217,16 @@ pub(crate) fn byok(body: &RawObject, principal: &Principal, headers: &HeaderMap)
             .and_then(|model| model.split_once('/').map(|(provider, _)| provider.to_owned())),
     };
     let provider: ProviderName = named
-        .ok_or_else(|| ApiError::invalid("`x-provider-key` needs `x-provider` to say whose key it is", Some("x-provider")))?
+        .ok_or_else(|| {
+            ApiError::invalid(
+                "`x-provider-key` needs `x-provider` to say whose key it is",
+                Some("x-provider"),
+            )
+        })?
         .parse()
-        .map_err(|error| ApiError::invalid(format!("`x-provider` is not a provider's name: {error}"), Some("x-provider")))?;
+        .map_err(|error| {
+            ApiError::invalid(format!("`x-provider` is not a provider's name: {error}"), Some("x-provider"))
+        })?;
     Ok(Some(Byok { provider, key: Secret::new(key.to_owned()), model }))
 }
 
@@ -255,7 +268,12 @@ fn labels(body: &RawObject, headers: &HeaderMap, own: &Own) -> Labels {
         .or_else(|| string("user"))
         .or_else(|| metadata.iter().find(|(key, _)| key == "user_id").map(|(_, value)| value.clone()));
     let mut tags: Vec<String> = own.tags.iter().flatten().map(|tag| label(tag)).collect();
-    tags.extend(text(headers, "x-baton-tags").into_iter().flat_map(|list| list.split(',')).map(|tag| label(tag.trim())));
+    tags.extend(
+        text(headers, "x-baton-tags")
+            .into_iter()
+            .flat_map(|list| list.split(','))
+            .map(|tag| label(tag.trim())),
+    );
     tags.retain(|tag| !tag.is_empty());
     tags.truncate(MAX_LABELS);
     Labels {

@@ -27,7 +27,7 @@ use crate::surface::{CHAT, Surface};
     responses(
         (status = 200, description = "A completion, or with `stream` its chunks as server-sent events, the last one `[DONE]`", content(
             (serde_json::Value = "application/json", example = json!({"id": "chatcmpl-1", "object": "chat.completion", "created": 1_790_000_000, "model": "hello", "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello!", "refusal": null}, "logprobs": null, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}})),
-            (String = "text/event-stream", example = json!("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,\"model\":\"hello\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello!\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n")),
+            (serde_json::Value = "text/event-stream", example = json!("data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1790000000,\"model\":\"hello\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"Hello!\"},\"finish_reason\":null}]}\n\ndata: [DONE]\n\n")),
         )),
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),

@@ -61,13 +61,15 @@ impl ApiError {
 
     pub(crate) fn unauthenticated(error: AuthError) -> Self {
         match error {
-            AuthError::Missing => {
-                Self::new(StatusCode::UNAUTHORIZED, "no key was sent: use `Authorization: Bearer …` or `x-api-key`")
-                    .code("missing_api_key")
-            }
+            AuthError::Missing => Self::new(
+                StatusCode::UNAUTHORIZED,
+                "no key was sent: use `Authorization: Bearer …` or `x-api-key`",
+            )
+            .code("missing_api_key"),
             AuthError::Unavailable => {
                 let mut refused =
-                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys cannot be checked at the moment").code("keys_unavailable");
+                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "keys cannot be checked at the moment")
+                        .code("keys_unavailable");
                 refused.retry_after = Some(Duration::from_secs(5));
                 refused
             }
@@ -131,8 +133,11 @@ impl ApiError {
     }
 
     pub(crate) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Baton failed; the log has the reason under this request's id")
-            .code("internal")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Baton failed; the log has the reason under this request's id",
+        )
+        .code("internal")
     }
 
     #[cfg(test)]
@@ -231,7 +236,9 @@ fn fault_status(kind: FaultKind, upstream: Option<u16>) -> (StatusCode, Option<&
         FaultKind::Unauthorized => (StatusCode::BAD_GATEWAY, Some("upstream_auth")),
         FaultKind::QuotaExhausted => (StatusCode::TOO_MANY_REQUESTS, Some("insufficient_quota")),
         FaultKind::RateLimited => (StatusCode::TOO_MANY_REQUESTS, Some("rate_limit_exceeded")),
-        FaultKind::Overloaded => (server_error.unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Some("upstream_overloaded")),
+        FaultKind::Overloaded => {
+            (server_error.unwrap_or(StatusCode::SERVICE_UNAVAILABLE), Some("upstream_overloaded"))
+        }
         FaultKind::ServerError => (server_error.unwrap_or(StatusCode::BAD_GATEWAY), Some("upstream_error")),
         FaultKind::Connect => (StatusCode::BAD_GATEWAY, Some("upstream_unreachable")),
         FaultKind::Timeout => (StatusCode::GATEWAY_TIMEOUT, Some("upstream_timeout")),

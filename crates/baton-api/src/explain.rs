@@ -8,9 +8,9 @@ use baton_policy::{Rejection, Verdict};
 #[must_use]
 pub fn sentence(run: &RunView) -> String {
     let Some(first) = run.decisions.first() else { return "Nothing was decided.".to_owned() };
-    let served = run.decisions.iter().rev().find(|view| {
-        matches!(&view.outcome, OutcomeView::Recorded(outcome) if outcome.status == OutcomeStatus::Ok)
-    });
+    let served = run.decisions.iter().rev().find(
+        |view| matches!(&view.outcome, OutcomeView::Recorded(outcome) if outcome.status == OutcomeStatus::Ok),
+    );
     let mut text = match (served, run.decisions.last()) {
         (Some(view), _) => format!("Served by {}", target(view)),
         (None, Some(last)) => unserved(last),
@@ -50,7 +50,9 @@ fn failure(view: &DecisionView) -> Option<String> {
             let status = outcome.http_status.map(|status| format!(" ({status})")).unwrap_or_default();
             Some(format!("{} failed with {fault}{status}", target(view)))
         }
-        OutcomeView::Recorded(_) | OutcomeView::NotExpected | OutcomeView::Running | OutcomeView::Crashed => None,
+        OutcomeView::Recorded(_) | OutcomeView::NotExpected | OutcomeView::Running | OutcomeView::Crashed => {
+            None
+        }
     }
 }
 
@@ -61,7 +63,8 @@ pub fn table(run: &RunView) -> String {
     for view in &run.decisions {
         let Some(inputs) = &view.decision.inputs else { continue };
         text += &format!("candidates under policy {}@{}\n", inputs.policy.name, inputs.policy.version);
-        let width = inputs.candidates.iter().map(|candidate| candidate.target.to_string().len()).max().unwrap_or(0);
+        let width =
+            inputs.candidates.iter().map(|candidate| candidate.target.to_string().len()).max().unwrap_or(0);
         for (candidate, row) in inputs.candidates.iter().zip(&view.decision.table) {
             text += &format!("  {:width$}  {}\n", candidate.target.to_string(), verdict(&row.verdict));
         }

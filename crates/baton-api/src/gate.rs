@@ -110,11 +110,14 @@ impl Gate {
             None => Encoding::Identity,
             Some(value) => Encoding::parse(value).map_err(|error| body_error(&error, limit))?,
         };
-        let body = read_to_end(ProgressTimeout::new(body, BODY_PATIENCE), limit).await.map_err(|error| match error {
-            ReadError::TooLarge { .. } => too_large(limit),
-            ReadError::Stalled(_) => ApiError::stalled(),
-            _ => ApiError::invalid("the request body could not be read to its end", None),
-        })?;
+        let body =
+            read_to_end(ProgressTimeout::new(body, BODY_PATIENCE), limit).await.map_err(
+                |error| match error {
+                    ReadError::TooLarge { .. } => too_large(limit),
+                    ReadError::Stalled(_) => ApiError::stalled(),
+                    _ => ApiError::invalid("the request body could not be read to its end", None),
+                },
+            )?;
         if encoding == Encoding::Identity {
             return Ok(body);
         }

@@ -1,7 +1,7 @@
 //! Speaks HTTP to clients: reads requests, hands them to the engine, and puts answers and errors
 //! into the caller's dialect.
 //!
-//! - Start with [`router`].
+//! - Start with [`router()`].
 //! - **Invariant:** statuses and error bodies are made in `error.rs` and nowhere else.
 //! - **Invariant:** every response carries `x-request-id`, errors and panics included.
 //! - **Never here:** SQL, upstream calls, policy.

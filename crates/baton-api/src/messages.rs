@@ -31,7 +31,7 @@ use crate::surface::{COUNT_TOKENS, MESSAGES};
     responses(
         (status = 200, description = "A message, or with `stream` its events, the last one `message_stop`", content(
             (serde_json::Value = "application/json", example = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "hello", "content": [{"type": "text", "text": "Hello!"}], "stop_reason": "end_turn", "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 2}})),
-            (String = "text/event-stream", example = json!("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello!\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")),
+            (serde_json::Value = "text/event-stream", example = json!("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello!\"}}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")),
         )),
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),

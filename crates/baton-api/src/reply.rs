@@ -22,7 +22,9 @@ pub(crate) fn respond(reply: Reply, permit: Permit) -> Response {
             drop(permit);
             (Body::from(bytes), "application/json")
         }
-        ReplyBody::Stream(stream) => (Body::new(Answer { stream, _permit: permit }), "text/event-stream; charset=utf-8"),
+        ReplyBody::Stream(stream) => {
+            (Body::new(Answer { stream, _permit: permit }), "text/event-stream; charset=utf-8")
+        }
     };
     let mut response = Response::new(body);
     if head.status >= 300 {
@@ -67,7 +69,10 @@ impl http_body::Body for Answer {
     type Data = Bytes;
     type Error = Fault;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         Pin::new(&mut self.stream).poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }

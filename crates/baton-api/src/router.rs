@@ -64,7 +64,8 @@ async fn identify(State(engine): State<Arc<Engine>>, mut request: Request, next:
     request.extensions_mut().insert(id);
     // HTTP/2 names the host in the request line; everything behind looks at the header.
     if !request.headers().contains_key(header::HOST)
-        && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+        && let Some(host) =
+            request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
     {
         request.headers_mut().insert(header::HOST, host);
     }
@@ -147,4 +148,3 @@ async fn nothing_here(request: Request) -> Response {
 fn refuse(error: ApiError, request: &Request) -> Response {
     error.into_response_as(by_headers(request.headers()), request_id(request)).into_response()
 }
-

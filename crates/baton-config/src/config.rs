@@ -285,6 +285,7 @@ impl Config {
             ("telemetry", self.telemetry != next.telemetry),
             ("limits.max_connections", self.limits.max_connections != next.limits.max_connections),
             ("limits.header_timeout", self.limits.header_timeout != next.limits.header_timeout),
+            ("limits.drain_timeout", self.limits.drain_timeout != next.limits.drain_timeout),
         ]
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
@@ -304,11 +305,7 @@ impl Config {
             database: running.database.clone(),
             journal: running.journal,
             telemetry: running.telemetry.clone(),
-            limits: Limits {
-                max_connections: running.limits.max_connections,
-                header_timeout: running.limits.header_timeout,
-                ..self.limits
-            },
+            limits: Limits { max_body_bytes: self.limits.max_body_bytes, ..running.limits },
             auth: Auth { required },
             ..self.clone()
         };

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use baton_dialect::{AnswerContext, StreamOptions, decode_answer, encode_answer, observe_answer, rename_answer};
+use baton_dialect::{
+    AnswerContext, StreamOptions, decode_answer, encode_answer, observe_answer, rename_answer,
+};
 use baton_model::{Dialect, Fault, FaultKind, RequestId};
 use baton_net::body::{ReadError, read_to_end};
 use baton_telemetry::genai::attempt_span;
@@ -56,14 +58,20 @@ type Failing = (Fault, Option<Bytes>);
 pub(crate) async fn attempt(engine: &Engine, run: &mut Run<'_>, choice: &Choice) -> Result<Reply, Failure> {
     let target = &choice.candidate.target;
     let Some(upstream) = run.settings.catalog.upstream(&target.provider).cloned() else {
-        return Err(Refusal::new(RefusalKind::NoProvider, format!("no provider `{}`", target.provider)).into());
+        return Err(
+            Refusal::new(RefusalKind::NoProvider, format!("no provider `{}`", target.provider)).into()
+        );
     };
     let most = choice.candidate.capabilities.max_output_tokens;
-    let prepared =
-        prepare(run.ask, &run.converted, &upstream, target, most).map_err(Refusal::from)?;
+    let prepared = prepare(run.ask, &run.converted, &upstream, target, most).map_err(Refusal::from)?;
     run.attempts += 1;
-    let mut decision =
-        run.decision(engine, choice.kind, Some(&choice.candidate), choice.from.clone(), choice.reason.clone());
+    let mut decision = run.decision(
+        engine,
+        choice.kind,
+        Some(&choice.candidate),
+        choice.from.clone(),
+        choice.reason.clone(),
+    );
     decision.dropped_parameters.clone_from(&prepared.dropped);
     let head = run.head(&decision, Some(target));
     let note = explanation(run.ask.explain, run.pool.named_many, &decision, &head);
@@ -141,7 +149,11 @@ impl Sent<'_, '_> {
                 open.seen.content_sent = true;
                 let body = match carried {
                     Carried::Whole(bytes) => {
-                        let bytes = self.note.as_deref().and_then(|note| annotate_whole(&bytes, note)).unwrap_or(bytes);
+                        let bytes = self
+                            .note
+                            .as_deref()
+                            .and_then(|note| annotate_whole(&bytes, note))
+                            .unwrap_or(bytes);
                         open.seen.bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                         open.succeed();
                         ReplyBody::Whole(bytes)
@@ -154,7 +166,12 @@ impl Sent<'_, '_> {
     }
 
     /// Sends, and turns an answer that is an error into a fault.
-    async fn send(&mut self, call: Call, open: &mut OpenAttempt, deadline: Instant) -> Result<UpstreamResponse, Failing> {
+    async fn send(
+        &mut self,
+        call: Call,
+        open: &mut OpenAttempt,
+        deadline: Instant,
+    ) -> Result<UpstreamResponse, Failing> {
         let credential = call.credential.clone();
         let response = timeout_at(deadline, self.upstream.send(call))
             .await
@@ -168,7 +185,13 @@ impl Sent<'_, '_> {
         let body = timeout_at(deadline, read_to_end(response.body, ERROR_LIMIT)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
         let fault = self.upstream.fault(&credential, response.status, &response.headers, &body);
-        let own = matches!(fault.kind, FaultKind::InvalidRequest | FaultKind::TooLarge | FaultKind::ContentFiltered | FaultKind::ContextTooLong);
+        let own = matches!(
+            fault.kind,
+            FaultKind::InvalidRequest
+                | FaultKind::TooLarge
+                | FaultKind::ContentFiltered
+                | FaultKind::ContextTooLong
+        );
         let unchanged = own
             && self.prepared.lane == Lane::Fast
             && !self.upstream.repeats_key(&credential, &body)
@@ -228,7 +251,11 @@ impl Sent<'_, '_> {
 
     /// Reads until there is content; what came before it is held back, so that a failure up to
     /// here stays unseen.
-    async fn streamed(&mut self, call: Call, open: &mut OpenAttempt) -> Result<(Pump, UpstreamBody), Failing> {
+    async fn streamed(
+        &mut self,
+        call: Call,
+        open: &mut OpenAttempt,
+    ) -> Result<(Pump, UpstreamBody), Failing> {
         let patience = self.run.time_left().min(self.run.pool.policy.timeouts.first_content);
         let deadline = Instant::now() + patience;
         let response = self.send(call, open, deadline).await?;
@@ -260,7 +287,10 @@ impl Sent<'_, '_> {
         let body = timeout_at(deadline, read_to_end(response.body, ERROR_LIMIT)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
         observe_answer(self.upstream.dialect(), &body).err().unwrap_or_else(|| {
-            Fault::new(FaultKind::MalformedAnswer, "a stream was asked for, and the upstream sent something else")
+            Fault::new(
+                FaultKind::MalformedAnswer,
+                "a stream was asked for, and the upstream sent something else",
+            )
         })
     }
 
@@ -370,7 +400,10 @@ impl Flow {
         let Some(open) = &mut self.open else { return Read::More };
         let silent = self.waiting_since.get_or_insert_with(Instant::now).elapsed();
         let Some(left) = self.idle.checked_sub(silent).filter(|left| !left.is_zero()) else {
-            return Read::Failed(Fault::new(FaultKind::Timeout, "the upstream fell silent in the middle of its answer"));
+            return Read::Failed(Fault::new(
+                FaultKind::Timeout,
+                "the upstream fell silent in the middle of its answer",
+            ));
         };
         let frame = tokio::select! {
             frame = timeout(left.min(KEEP_ALIVE), self.body.frame()) => frame,
@@ -417,7 +450,9 @@ fn cut_short(error: ReadError) -> Fault {
     match error {
         ReadError::TooLarge { .. } => internal("the upstream's answer is larger than Baton takes"),
         ReadError::Stalled(_) => Fault::new(FaultKind::Timeout, "the upstream's answer stopped coming"),
-        ReadError::Broken(source) => source.downcast::<Fault>().map_or_else(|_other| ended_early(), |fault| *fault),
+        ReadError::Broken(source) => {
+            source.downcast::<Fault>().map_or_else(|_other| ended_early(), |fault| *fault)
+        }
         _ => ended_early(),
     }
 }
@@ -457,4 +492,3 @@ fn is_shown(name: &HeaderName) -> bool {
         || name.starts_with("anthropic-ratelimit-")
         || matches!(name, "openai-processing-ms" | "openai-version")
 }
-

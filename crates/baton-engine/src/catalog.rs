@@ -110,7 +110,11 @@ impl CatalogBuilder {
             .flat_map(|entry| entry.aliases.iter().map(|alias| (alias.clone(), entry.target.clone())))
             .collect();
         Catalog {
-            upstreams: self.upstreams.into_iter().map(|upstream| (upstream.name().clone(), upstream)).collect(),
+            upstreams: self
+                .upstreams
+                .into_iter()
+                .map(|upstream| (upstream.name().clone(), upstream))
+                .collect(),
             entries: self.models.into_iter().map(|entry| (entry.target.clone(), entry)).collect(),
             aliases,
             routes: self.routes.into_iter().collect(),
@@ -203,7 +207,8 @@ impl Catalog {
         names
             .iter()
             .map(|name| {
-                let unknown = || UnknownModel { name: name.chars().take(128).collect(), nearest: self.nearest(name) };
+                let unknown =
+                    || UnknownModel { name: name.chars().take(128).collect(), nearest: self.nearest(name) };
                 let model: ModelName = name.parse().map_err(|_too_odd| unknown())?;
                 let target = self.target(name).ok_or_else(unknown)?;
                 let entry = self.entries.get(&target);
@@ -229,7 +234,8 @@ impl Catalog {
         if let Some(target) = split
             && let Some(upstream) = self.upstreams.get(&target.provider)
         {
-            return (self.entries.contains_key(&target) || upstream.serves(target.model.as_str())).then_some(target);
+            return (self.entries.contains_key(&target) || upstream.serves(target.model.as_str()))
+                .then_some(target);
         }
         let inferred = baton_upstream::infer_provider(name)
             .and_then(|provider| provider.parse::<ProviderName>().ok())
@@ -237,7 +243,9 @@ impl Catalog {
         [inferred.as_ref(), self.default_provider.as_ref()]
             .into_iter()
             .flatten()
-            .find(|provider| self.upstreams.get(*provider).is_some_and(|upstream| upstream.serves(model.as_str())))
+            .find(|provider| {
+                self.upstreams.get(*provider).is_some_and(|upstream| upstream.serves(model.as_str()))
+            })
             .map(|provider| Target { provider: provider.clone(), model: model.clone() })
     }
 

@@ -6,8 +6,8 @@ use arc_swap::ArcSwap;
 use baton_audit::{Decision, DecisionKind, IdSource, Journal, JournalError, Record};
 use baton_model::{DecisionId, Fault, FaultKind, RunId, Target};
 use baton_policy::{
-    Candidate, Features, History, Inputs, Next, PLANNER_VERSION, Plan, Reason, ReasonCode, ReasonSource, Rejection,
-    Row, Stage, Verdict, next, plan,
+    Candidate, Features, History, Inputs, Next, PLANNER_VERSION, Plan, Reason, ReasonCode, ReasonSource,
+    Rejection, Row, Stage, Verdict, next, plan,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -68,13 +68,7 @@ impl Engine {
         ids: IdSource,
         stopping: CancellationToken,
     ) -> Self {
-        Self {
-            settings: ArcSwap::new(settings),
-            journal,
-            health: HealthBoard::default(),
-            ids,
-            stopping,
-        }
+        Self { settings: ArcSwap::new(settings), journal, health: HealthBoard::default(), ids, stopping }
     }
 
     /// The configuration in force.
@@ -101,8 +95,10 @@ impl Engine {
     pub fn admit(&self) -> Result<(), Refusal> {
         let age = self.journal.sync_age();
         if age.as_millis() > u128::from(SYNC_LATE_MS) {
-            let mut refusal =
-                Refusal::new(RefusalKind::NotRecordable, "the audit log is late, so no request is taken for a moment");
+            let mut refusal = Refusal::new(
+                RefusalKind::NotRecordable,
+                "the audit log is late, so no request is taken for a moment",
+            );
             refusal.code = Some("audit_late".to_owned());
             refusal.retry_after = Some(std::time::Duration::from_secs(1));
             return Err(refusal);
@@ -176,8 +172,10 @@ impl Engine {
     fn byok_pool(ask: &Ask, byok: &crate::Byok, settings: &Settings) -> Result<Pool, Refusal> {
         let provider = &byok.provider;
         if settings.catalog.upstream(provider).is_none() {
-            let mut refusal =
-                Refusal::new(RefusalKind::Invalid, format!("the provider `{provider}` of `x-provider` is not configured"));
+            let mut refusal = Refusal::new(
+                RefusalKind::Invalid,
+                format!("the provider `{provider}` of `x-provider` is not configured"),
+            );
             refusal.param = Some("x-provider".to_owned());
             return Err(refusal);
         }
@@ -214,8 +212,10 @@ impl Engine {
                 };
                 continue;
             }
-            let budget = matches!(baton_policy::reaction(fault.kind), baton_policy::Action::RetrySame | baton_policy::Action::NextElseSame)
-                && attempts_on_target <= run.pool.policy.retries.min(3)
+            let budget = matches!(
+                baton_policy::reaction(fault.kind),
+                baton_policy::Action::RetrySame | baton_policy::Action::NextElseSame
+            ) && attempts_on_target <= run.pool.policy.retries.min(3)
                 && self.health.of(&target.provider).claim_retry();
             let history = History {
                 attempts_on_target,
@@ -275,7 +275,9 @@ impl Engine {
             _ => ReasonCode::Exhausted,
         };
         let text = match code {
-            ReasonCode::NotRetryable => format!("{target} failed with {}, which no other target would take", failure.fault.kind),
+            ReasonCode::NotRetryable => {
+                format!("{target} failed with {}, which no other target would take", failure.fault.kind)
+            }
             _ => format!("nothing is left to try after {target} failed with {}", failure.fault.kind),
         };
         let reason = Reason { code, text, source: ReasonSource::Fault };
@@ -302,7 +304,8 @@ impl Engine {
                 Verdict::Selected | Verdict::Eligible { .. } => None,
             })
             .collect();
-        let forbidden = !rejections.is_empty() && rejections.iter().all(|rejection| rejection.code == ReasonCode::KeyNotAllowed);
+        let forbidden = !rejections.is_empty()
+            && rejections.iter().all(|rejection| rejection.code == ReasonCode::KeyNotAllowed);
         let kind = if forbidden { RefusalKind::NotAllowed } else { RefusalKind::NotEligible };
         let mut refusal = Refusal::new(kind, reason.text.clone());
         refusal.code = rejections.first().map(|rejection| rejection.code.as_str().to_owned());
@@ -344,7 +347,8 @@ impl Run<'_> {
         from: Option<Target>,
         reason: Reason,
     ) -> Decision {
-        let (inputs, table) = self.plan.take().map_or((None, Vec::new()), |(inputs, table)| (Some(inputs), table));
+        let (inputs, table) =
+            self.plan.take().map_or((None, Vec::new()), |(inputs, table)| (Some(inputs), table));
         let first = inputs.is_some();
         let id = engine.ids.decision();
         Decision {
@@ -358,7 +362,13 @@ impl Run<'_> {
             kind,
             principal: self.ask.caller.principal.clone(),
             surface: self.ask.surface.to_owned(),
-            requested: self.ask.models.names.iter().map(|name| crate::ledger::cut(name, 256).to_owned()).collect(),
+            requested: self
+                .ask
+                .models
+                .names
+                .iter()
+                .map(|name| crate::ledger::cut(name, 256).to_owned())
+                .collect(),
             from,
             to: to.map(|candidate| candidate.target.clone()),
             to_model: to.map(|candidate| candidate.model.clone()),
@@ -409,7 +419,10 @@ fn note_what_is_not_carried(
 
 pub(crate) fn not_recordable(error: &JournalError) -> Refusal {
     tracing::error!(error = %error, "a decision could not be recorded, the request is refused");
-    let mut refusal = Refusal::new(RefusalKind::NotRecordable, "the audit log cannot take a record, so the request was not carried out");
+    let mut refusal = Refusal::new(
+        RefusalKind::NotRecordable,
+        "the audit log cannot take a record, so the request was not carried out",
+    );
     refusal.code = Some("audit_unavailable".to_owned());
     refusal.retry_after = Some(std::time::Duration::from_secs(5));
     refusal
@@ -425,8 +438,10 @@ pub(crate) fn unknown_model(unknown: &UnknownModel) -> Refusal {
         [] => "; `GET /v1/models` lists what this key may use".to_owned(),
         names => format!("; did you mean `{}`?", names.join("`, `")),
     };
-    let mut refusal =
-        Refusal::new(RefusalKind::UnknownModel, format!("the model `{}` does not exist here{hint}", unknown.name));
+    let mut refusal = Refusal::new(
+        RefusalKind::UnknownModel,
+        format!("the model `{}` does not exist here{hint}", unknown.name),
+    );
     refusal.param = Some("model".to_owned());
     refusal.code = Some("model_not_found".to_owned());
     refusal

@@ -28,13 +28,17 @@ struct Explanation<'a> {
 }
 
 /// The member's text, if there is to be one.
-pub(crate) fn explanation(wanted: Explain, named_many: bool, decision: &Decision, head: &Head) -> Option<Bytes> {
+pub(crate) fn explanation(
+    wanted: Explain,
+    named_many: bool,
+    decision: &Decision,
+    head: &Head,
+) -> Option<Bytes> {
     if wanted == Explain::None && !named_many {
         return None;
     }
-    let candidates = (wanted == Explain::Full)
-        .then(|| serde_json::value::to_raw_value(&decision.table).ok())
-        .flatten();
+    let candidates =
+        (wanted == Explain::Full).then(|| serde_json::value::to_raw_value(&decision.table).ok()).flatten();
     let explanation = Explanation {
         run: head.run.to_string(),
         decision: head.decision.to_string(),
@@ -58,7 +62,9 @@ pub(crate) fn annotate_whole(body: &Bytes, member: &[u8]) -> Option<Bytes> {
 
 /// A piece of a stream, with the member in its first object.
 pub(crate) fn annotate_frame(piece: &Bytes, member: &[u8]) -> Option<Bytes> {
-    let mark = memmem::find(piece, b"data: {").map(|at| at + 7).or_else(|| memmem::find(piece, b"data:{").map(|at| at + 6))?;
+    let mark = memmem::find(piece, b"data: {")
+        .map(|at| at + 7)
+        .or_else(|| memmem::find(piece, b"data:{").map(|at| at + 6))?;
     insert(piece, mark, member)
 }
 

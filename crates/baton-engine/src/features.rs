@@ -24,10 +24,14 @@ pub(crate) fn features(body: &RawObject, stream: bool) -> Result<Features, JsonE
     Ok(Features {
         input_tokens: estimate(messages.len() + system.len() + tools.len()),
         max_output_tokens: limit,
-        tools: body.read::<Vec<IgnoredAny>>("tools")?.map_or(0, |tools| u32::try_from(tools.len()).unwrap_or(u32::MAX)),
+        tools: body
+            .read::<Vec<IgnoredAny>>("tools")?
+            .map_or(0, |tools| u32::try_from(tools.len()).unwrap_or(u32::MAX)),
         images: has(b"\"image_url\"") || has(b"\"image\""),
         audio: has(b"\"input_audio\""),
-        structured_output: body.get("response_format").is_some_and(|format| memmem::find(format, b"json_schema").is_some()),
+        structured_output: body
+            .get("response_format")
+            .is_some_and(|format| memmem::find(format, b"json_schema").is_some()),
         logprobs: body.get("logprobs").is_some_and(|value| value == b"true"),
         stream,
     })

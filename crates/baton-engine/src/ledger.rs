@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use baton_audit::{Decision, IdSource, Journal, JournalError, Outcome, OutcomeStatus, Receipt, Record, UsageSource};
+use baton_audit::{
+    Decision, IdSource, Journal, JournalError, Outcome, OutcomeStatus, Receipt, Record, UsageSource,
+};
 use baton_model::{DecisionId, FaultKind, FinishReason, Price, Target, Usage};
 use baton_telemetry::AttemptEnded;
 use tokio::time::Instant;
@@ -132,9 +134,8 @@ impl OpenAttempt {
             http_status: seen.http_status,
             finish: seen.finish,
             usage: counted,
-            usage_source: counted.map(|_| {
-                if seen.usage.is_some() { UsageSource::Provider } else { UsageSource::Estimated }
-            }),
+            usage_source: counted
+                .map(|_| if seen.usage.is_some() { UsageSource::Provider } else { UsageSource::Estimated }),
             cost: self.price.zip(counted).map(|(price, usage)| price.cost(&usage)),
             first_content_us: seen.first_content.map(|at| micros(since(at))),
             total_us: micros(since(Instant::now())),
@@ -194,7 +195,10 @@ impl OpenAttempt {
             span.record("gen_ai.response.model", model.as_str());
         }
         if let Some(first) = self.seen.first_content {
-            span.record("gen_ai.response.time_to_first_chunk", first.duration_since(self.started).as_secs_f64());
+            span.record(
+                "gen_ai.response.time_to_first_chunk",
+                first.duration_since(self.started).as_secs_f64(),
+            );
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use baton_audit::{DecisionKind, Labels};
 use baton_model::{Fault, FaultKind, ModelName, ProviderName, RequestId, Target};
-use baton_policy::{Candidate, Capabilities, Features, Inputs, ProviderPreferences, Reason, ReasonCode, ReasonSource};
-use baton_policy::{Row, Verdict, PLANNER_VERSION};
 use baton_net::body::read_to_end;
+use baton_policy::{
+    Candidate, Capabilities, Features, Inputs, ProviderPreferences, Reason, ReasonCode, ReasonSource,
+};
+use baton_policy::{PLANNER_VERSION, Row, Verdict};
 use baton_telemetry::genai::attempt_span;
 use baton_upstream::{Call, CallPath, Credential, RawPath, UpstreamBody};
 use bytes::Bytes;
@@ -71,7 +73,10 @@ impl Engine {
         self.admit()?;
         let settings = self.settings();
         let Some(upstream) = settings.catalog.upstream(&pass.provider).cloned() else {
-            return Err(Refusal::new(RefusalKind::NoProvider, format!("the provider `{}` is not configured", pass.provider)));
+            return Err(Refusal::new(
+                RefusalKind::NoProvider,
+                format!("the provider `{}` is not configured", pass.provider),
+            ));
         };
         // A key that is held to a list of models may only pass what names one of them.
         let candidate = candidate(&pass)?;
@@ -84,7 +89,10 @@ impl Engine {
             retries: 0,
         };
         if baton_policy::plan(&inputs).order.is_empty() {
-            return Err(Refusal::new(RefusalKind::NotAllowed, "this key may not use the model, or the request names none"));
+            return Err(Refusal::new(
+                RefusalKind::NotAllowed,
+                "this key may not use the model, or the request names none",
+            ));
         }
         inputs.features.input_tokens = 0;
         let target = candidate.target.clone();
@@ -101,7 +109,8 @@ impl Engine {
             upstream: HeaderMap::new(),
         };
         let span = attempt_span(&target, target.provider.as_str(), false, &decision.id);
-        let mut open = OpenAttempt::begin(self, decision, target.clone(), None, 0, span).map_err(|error| not_recordable(&error))?;
+        let mut open = OpenAttempt::begin(self, decision, target.clone(), None, 0, span)
+            .map_err(|error| not_recordable(&error))?;
         let credential = match pass.byok {
             Some(byok) if byok.provider == target.provider => Credential::Byok(byok.key),
             _ => Credential::Own(self.health.of(&target.provider).credential(upstream.credential_count())),
@@ -120,7 +129,11 @@ impl Engine {
             Ok(Ok(response)) => response,
             Ok(Err(fault)) => return Err(failed(open, fault, head)),
             Err(_elapsed) => {
-                return Err(failed(open, Fault::new(FaultKind::Timeout, "the upstream did not answer in time"), head));
+                return Err(failed(
+                    open,
+                    Fault::new(FaultKind::Timeout, "the upstream did not answer in time"),
+                    head,
+                ));
             }
         };
         if let Err(error) = open.synced().await {
@@ -128,7 +141,9 @@ impl Engine {
             return Err(not_recordable(&error));
         }
         open.seen.http_status = Some(response.status.as_u16());
-        if matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) && matches!(credential, Credential::Own(_)) {
+        if matches!(response.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            && matches!(credential, Credential::Own(_))
+        {
             // Our key was refused, not the caller's: that is said in our words.
             let body = timeout(timeouts.total, read_to_end(response.body, ERROR_LIMIT)).await;
             let body = body.ok().and_then(Result::ok).unwrap_or_default();
@@ -143,12 +158,7 @@ impl Engine {
         if let Some(content_type) = response.headers.get(CONTENT_TYPE) {
             head.upstream.insert(CONTENT_TYPE, content_type.clone());
         }
-        let flow = Passing {
-            body: response.body,
-            open,
-            status: head.status,
-            idle: timeouts.idle,
-        };
+        let flow = Passing { body: response.body, open, status: head.status, idle: timeouts.idle };
         Ok(Reply { head, body: ReplyBody::Stream(AnswerStream::new(stream::unfold(Some(flow), next))) })
     }
 
@@ -164,7 +174,8 @@ impl Engine {
             return Err(Refusal::new(RefusalKind::Invalid, "no model was named"));
         };
         let target = candidate.target;
-        let upstream = settings.catalog.upstream(&target.provider).filter(|upstream| upstream.dialect() == ask.dialect);
+        let upstream =
+            settings.catalog.upstream(&target.provider).filter(|upstream| upstream.dialect() == ask.dialect);
         let Some(upstream) = upstream else {
             return Ok(TokenCount::Estimated(estimate(ask.body.body().len())));
         };
@@ -189,7 +200,13 @@ impl Engine {
         self.pass(pass).await.map(Box::new).map(TokenCount::Provider)
     }
 
-    fn pass_decision(&self, pass: &Pass, config: &str, candidate: Candidate, inputs: Inputs) -> baton_audit::Decision {
+    fn pass_decision(
+        &self,
+        pass: &Pass,
+        config: &str,
+        candidate: Candidate,
+        inputs: Inputs,
+    ) -> baton_audit::Decision {
         let target = candidate.target;
         baton_audit::Decision {
             id: self.ids.decision(),
@@ -206,7 +223,11 @@ impl Engine {
             from: None,
             reason: Reason {
                 code: ReasonCode::NamedProvider,
-                text: format!("{} was named for `{}`", target.provider, crate::ledger::cut(pass.path.as_str(), 120)),
+                text: format!(
+                    "{} was named for `{}`",
+                    target.provider,
+                    crate::ledger::cut(pass.path.as_str(), 120)
+                ),
                 source: ReasonSource::Client,
             },
             to: Some(target),
@@ -227,7 +248,8 @@ fn candidate(pass: &Pass) -> Result<Candidate, Refusal> {
     let prefix = format!("{}/", pass.provider);
     let named = pass.model.as_deref().map_or("-", |model| model.strip_prefix(&prefix).unwrap_or(model));
     let model: ModelName = named.parse().map_err(|error| {
-        let mut refusal = Refusal::new(RefusalKind::Invalid, format!("`model` is not a model's name: {error}"));
+        let mut refusal =
+            Refusal::new(RefusalKind::Invalid, format!("`model` is not a model's name: {error}"));
         refusal.param = Some("model".to_owned());
         refusal
     })?;
@@ -269,7 +291,8 @@ async fn next(flow: Option<Passing>) -> Option<(Result<Bytes, Fault>, Option<Pas
                 if (200..400).contains(&flow.status) {
                     flow.open.succeed();
                 } else {
-                    let kind = if flow.status >= 500 { FaultKind::ServerError } else { FaultKind::InvalidRequest };
+                    let kind =
+                        if flow.status >= 500 { FaultKind::ServerError } else { FaultKind::InvalidRequest };
                     flow.open.fail(kind);
                 }
                 return None;
@@ -280,7 +303,10 @@ async fn next(flow: Option<Passing>) -> Option<(Result<Bytes, Fault>, Option<Pas
             }
             Err(_elapsed) => {
                 flow.open.fail(FaultKind::Timeout);
-                return Some((Err(Fault::new(FaultKind::Timeout, "the upstream's answer stopped coming")), None));
+                return Some((
+                    Err(Fault::new(FaultKind::Timeout, "the upstream's answer stopped coming")),
+                    None,
+                ));
             }
         }
     }

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use baton_dialect::{DecodeError, EncodeTarget, decode_request, encode_request, repair_request, stream_usage};
+use baton_dialect::{
+    DecodeError, EncodeTarget, decode_request, encode_request, repair_request, stream_usage,
+};
 use baton_model::{Dialect, RawObject, Request, Target};
 use baton_upstream::Upstream;
 use bytes::Bytes;
@@ -48,7 +50,8 @@ pub(crate) fn prepare(
     let mut prepared = if ask.dialect == dialect {
         fast(ask, target)?
     } else {
-        let most = max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
+        let most =
+            max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
         slow(ask, converted, dialect, target, most)?
     };
     if dialect == Dialect::OpenaiChat && !quirks.is_none() {
@@ -100,11 +103,7 @@ fn slow(
     let encoded = encode_request(
         dialect,
         request,
-        &EncodeTarget {
-            model: target.model.as_str(),
-            stream: ask.stream,
-            default_max_tokens,
-        },
+        &EncodeTarget { model: target.model.as_str(), stream: ask.stream, default_max_tokens },
     );
     Ok(Prepared {
         body: vec![Bytes::from(encoded.body)],

@@ -7,8 +7,8 @@
 //! - **Never here:** clocks, sockets, the journal.
 
 use baton_dialect::{
-    ErrorBody, Observation, StreamDecoder, StreamEncoder, StreamOptions, end_frame, error_frame, error_word, observe_event,
-    rename_event, stream_decoder, stream_encoder,
+    ErrorBody, Observation, StreamDecoder, StreamEncoder, StreamOptions, end_frame, error_frame, error_word,
+    observe_event, rename_event, stream_decoder, stream_encoder,
 };
 use baton_model::{Dialect, Fault, FaultKind, StreamEvent};
 use baton_net::sse::{DEFAULT_EVENT_LIMIT, Passage, SseDecoder, SseError, SseEvent};
@@ -165,7 +165,9 @@ impl Pump {
                 let observed = observe_event(*upstream, name, &event.data)?;
                 let hidden = observed.usage_only && *hide_usage;
                 let raw = match rename.as_deref() {
-                    Some(model) if !hidden => rename_event(*upstream, &event.data, model).map(|data| framed(&event.event, &data)),
+                    Some(model) if !hidden => {
+                        rename_event(*upstream, &event.data, model).map(|data| framed(&event.event, &data))
+                    }
                     _ => None,
                 };
                 self.note(&observed, seen);

@@ -13,12 +13,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 /// The deepest nesting that is accepted: the parsers behind us stop near there too.
 const MAX_DEPTH: usize = 120;
+
+/// The most members that are accepted: what is done for each pair of them stays cheap.
+const MAX_MEMBERS: usize = 1024;
 
 /// Why a body was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +35,9 @@ pub enum JsonError {
     /// The same key twice.
     #[error("the key `{0}` stands twice in the body")]
     Duplicate(String),
+    /// More keys than any request has.
+    #[error("the body has more than {MAX_MEMBERS} keys at the top")]
+    TooManyKeys,
     /// Nested too deeply.
     #[error("the body is nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
@@ -151,6 +157,9 @@ impl RawObject {
                 }
             })?;
             parser.end().map_err(|error| JsonError::Syntax(error.to_string()))?;
+            if pairs.len() > MAX_MEMBERS {
+                return Err(JsonError::TooManyKeys);
+            }
             spans(&body, &pairs)?
         };
         Ok(Self { body, members })
@@ -301,6 +310,11 @@ impl<'de> Visitor<'de> for PairsVisitor {
         let mut pairs = Vec::with_capacity(16);
         while let Some(Key(key)) = map.next_key()? {
             pairs.push((key, map.next_value()?));
+            if pairs.len() > MAX_MEMBERS {
+                // The rest is only read to be sure that it is JSON.
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                break;
+            }
         }
         Ok(pairs)
     }

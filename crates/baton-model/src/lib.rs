@@ -21,8 +21,8 @@ mod stream;
 
 pub use answer::{Answer, FinishReason, Usage};
 pub use conversation::{
-    CacheControl, ImageSource, Message, Origin, OutputFormat, Part, PartKind, Reasoning, Request, Role, Sampling,
-    Tool, ToolChoice,
+    CacheControl, ImageSource, Message, Origin, OutputFormat, Part, PartKind, Reasoning, Request, Role,
+    Sampling, Tool, ToolChoice,
 };
 pub use dialect::{Dialect, UnknownDialect};
 pub use fault::{Fault, FaultKind};

@@ -56,10 +56,16 @@ impl StreamEvent {
         match self {
             Self::Delta { delta, .. } => !delta.is_empty(),
             Self::PartStart { part, .. } => match part {
-                PartStart::ToolCall { .. } | PartStart::RedactedReasoning { .. } | PartStart::Other(_) => true,
+                PartStart::ToolCall { .. } | PartStart::RedactedReasoning { .. } | PartStart::Other(_) => {
+                    true
+                }
                 PartStart::Text | PartStart::Refusal | PartStart::Reasoning => false,
             },
-            Self::Start { .. } | Self::PartEnd { .. } | Self::Usage(_) | Self::Finish { .. } | Self::Error(_)
+            Self::Start { .. }
+            | Self::PartEnd { .. }
+            | Self::Usage(_)
+            | Self::Finish { .. }
+            | Self::Error(_)
             | Self::End => false,
         }
     }

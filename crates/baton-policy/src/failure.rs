@@ -52,7 +52,9 @@ pub enum Next {
 #[must_use]
 pub const fn reaction(kind: FaultKind) -> Action {
     match kind {
-        FaultKind::ServerError | FaultKind::Overloaded | FaultKind::Connect | FaultKind::Timeout => Action::RetrySame,
+        FaultKind::ServerError | FaultKind::Overloaded | FaultKind::Connect | FaultKind::Timeout => {
+            Action::RetrySame
+        }
         FaultKind::MalformedAnswer | FaultKind::Truncated => Action::RetrySame,
         FaultKind::RateLimited => Action::NextElseSame,
         FaultKind::Unauthorized

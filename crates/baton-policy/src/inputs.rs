@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use baton_model::{ModelName, Price, ProviderName, Target};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Everything that [`crate::plan`] looks at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +69,10 @@ pub struct Candidate {
     /// What it costs, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// The parameters of a strict request that it cannot carry. Not looked for where the request
+    /// is not strict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_carried: Vec<String>,
 }
 
 /// What a model can do. `None` is unknown, and unknown is tried.
@@ -109,13 +113,13 @@ impl Capabilities {
 #[serde(default)]
 pub struct ProviderPreferences {
     /// These first, in this order.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub order: Vec<ProviderName>,
     /// No others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub only: Option<Vec<ProviderName>>,
     /// Not these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub ignore: Vec<ProviderName>,
     /// `false`: only the first candidate may answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -129,6 +133,11 @@ impl ProviderPreferences {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Clients send `null` for a list they do not use.
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ProviderName>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 /// The four deadlines of an attempt; each is its own clock.

@@ -4,7 +4,8 @@ use baton_model::Target;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Candidate, Capabilities, Features, Inputs, Reason, ReasonCode, ReasonSource, Rejection, Row, Stage, Verdict,
+    Candidate, Capabilities, Features, Inputs, Reason, ReasonCode, ReasonSource, Rejection, Row, Stage,
+    Verdict,
 };
 
 /// The version of the planner, recorded with every decision: a replay needs the same one.
@@ -24,9 +25,14 @@ pub struct Plan {
 /// Plans a request. Total: whatever the inputs, every candidate gets a verdict.
 #[must_use]
 pub fn plan(inputs: &Inputs) -> Plan {
-    let mut rejections: Vec<Option<Rejection>> = (0..inputs.candidates.len()).map(|at| judge(inputs, at)).collect();
-    let mut order: Vec<usize> =
-        rejections.iter().enumerate().filter(|(_, rejection)| rejection.is_none()).map(|(at, _)| at).collect();
+    let mut rejections: Vec<Option<Rejection>> =
+        (0..inputs.candidates.len()).map(|at| judge(inputs, at)).collect();
+    let mut order: Vec<usize> = rejections
+        .iter()
+        .enumerate()
+        .filter(|(_, rejection)| rejection.is_none())
+        .map(|(at, _)| at)
+        .collect();
     order.sort_by_key(|at| inputs.candidates.get(*at).map(|candidate| preference(inputs, &candidate.target)));
     if inputs.providers.allow_fallbacks == Some(false) {
         for at in order.drain(1.min(order.len())..) {
@@ -62,7 +68,16 @@ fn judge(inputs: &Inputs, at: usize) -> Option<Rejection> {
     if inputs.candidates.iter().take(at).any(|earlier| earlier.target == candidate.target) {
         return Some(rejection(Stage::Allow, ReasonCode::ListedTwice));
     }
-    capability(&candidate.capabilities, &inputs.features).or_else(|| allow(inputs, candidate))
+    capability(&candidate.capabilities, &inputs.features)
+        .or_else(|| carries(candidate))
+        .or_else(|| allow(inputs, candidate))
+}
+
+fn carries(candidate: &Candidate) -> Option<Rejection> {
+    (!candidate.not_carried.is_empty()).then(|| Rejection {
+        observed: Some(candidate.not_carried.join(", ")),
+        ..rejection(Stage::Capability, ReasonCode::UnsupportedParameter)
+    })
 }
 
 fn capability(can: &Capabilities, needs: &Features) -> Option<Rejection> {

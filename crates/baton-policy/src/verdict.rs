@@ -125,6 +125,8 @@ pub enum ReasonCode {
     NoStructuredOutput,
     /// No log probabilities.
     NoLogprobs,
+    /// A parameter that it cannot carry, and the request is strict.
+    UnsupportedParameter,
     /// The same target again after a failure.
     RetryAfterFault,
     /// Another target after a failure.
@@ -157,6 +159,7 @@ impl ReasonCode {
             Self::NoTools => "no_tools",
             Self::NoStructuredOutput => "no_structured_output",
             Self::NoLogprobs => "no_logprobs",
+            Self::UnsupportedParameter => "unsupported_parameter",
             Self::RetryAfterFault => "retry_after_fault",
             Self::FallbackAfterFault => "fallback_after_fault",
             Self::Exhausted => "exhausted",
@@ -180,6 +183,7 @@ impl ReasonCode {
             Self::NoTools => "calls no tools",
             Self::NoStructuredOutput => "has no structured output",
             Self::NoLogprobs => "gives no log probabilities",
+            Self::UnsupportedParameter => "cannot carry every parameter, and the request is strict",
             _ => "was not eligible",
         }
     }

@@ -43,14 +43,17 @@ impl AttemptEnded<'_> {
             }
         }
         if let Some(first) = self.first_content {
-            histogram!(Metric::FirstContent.name(), "provider" => provider.clone()).record(first.as_secs_f64());
+            histogram!(Metric::FirstContent.name(), "provider" => provider.clone())
+                .record(first.as_secs_f64());
         }
-        histogram!(Metric::AttemptDuration.name(), "provider" => provider.clone()).record(self.total.as_secs_f64());
-        counter!(Metric::Attempts.name(), "provider" => provider, "model" => model, "result" => result).increment(1);
+        histogram!(Metric::AttemptDuration.name(), "provider" => provider.clone())
+            .record(self.total.as_secs_f64());
+        counter!(Metric::Attempts.name(), "provider" => provider, "model" => model, "result" => result)
+            .increment(1);
         match self.fault {
             None | Some(FaultKind::ClientCancelled) => {}
             Some(fault) => tracing::warn!(
-                target = %self.target,
+                to = %self.target,
                 fault = %fault,
                 http_status = self.http_status,
                 total_ms = self.total.as_millis(),
@@ -72,7 +75,8 @@ pub struct RequestEnded {
 impl RequestEnded {
     /// Counts it.
     pub fn emit(&self) {
-        counter!(Metric::Requests.name(), "surface" => self.surface, "status" => status_text(self.status)).increment(1);
+        counter!(Metric::Requests.name(), "surface" => self.surface, "status" => status_text(self.status))
+            .increment(1);
     }
 }
 
@@ -135,7 +139,10 @@ pub struct JournalState {
 
 impl JournalState {
     /// Sets the gauges.
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; bytes of a backlog stay far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a gauge is a float; bytes of a backlog stay far below 2^52"
+    )]
     pub fn emit(&self) {
         gauge!(Metric::JournalBacklog.name()).set(self.backlog_bytes as f64);
         gauge!(Metric::RelayLag.name()).set(self.lag.as_secs_f64());

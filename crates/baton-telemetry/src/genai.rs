@@ -12,7 +12,12 @@ pub const SPAN_TARGET: &str = "baton::trace";
 
 /// Opens the span of one attempt; nearly free when no exporter listens.
 #[must_use]
-pub fn attempt_span(target: &Target, provider_name: &str, stream: bool, decision: &dyn std::fmt::Display) -> Span {
+pub fn attempt_span(
+    target: &Target,
+    provider_name: &str,
+    stream: bool,
+    decision: &dyn std::fmt::Display,
+) -> Span {
     tracing::info_span!(
         target: SPAN_TARGET,
         "chat",

@@ -85,8 +85,12 @@ pub fn describe() {
             Metric::FirstContent | Metric::AttemptDuration => {
                 describe_histogram!(metric.name(), Unit::Seconds, metric.help());
             }
-            Metric::JournalBacklog => describe_gauge!(metric.name(), Unit::Bytes, metric.help()),
-            Metric::RelayLag | Metric::SyncAge => describe_gauge!(metric.name(), Unit::Seconds, metric.help()),
+            Metric::JournalBacklog => {
+                describe_gauge!(metric.name(), Unit::Bytes, metric.help());
+            }
+            Metric::RelayLag | Metric::SyncAge => {
+                describe_gauge!(metric.name(), Unit::Seconds, metric.help());
+            }
         }
     }
 }

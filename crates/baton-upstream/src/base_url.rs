@@ -127,10 +127,16 @@ pub(crate) fn check_path(path: &str) -> Result<(), JoinError> {
     }
 }
 
-/// `.` and `..`, percent-encoded too, since servers decode before they walk.
+/// `.` and `..`, percent-encoded and with parameters (`..;x`) too, since servers decode and cut
+/// before they walk.
 fn is_dots(segment: &str) -> bool {
-    let decoded = segment.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/");
-    decoded.split('/').any(|segment| matches!(segment, "." | ".."))
+    let decoded = segment
+        .to_ascii_lowercase()
+        .replace("%2e", ".")
+        .replace("%2f", "/")
+        .replace("%5c", "/")
+        .replace("%3b", ";");
+    decoded.split('/').any(|segment| matches!(segment.split(';').next(), Some("." | "..")))
 }
 
 #[cfg(test)]

@@ -141,17 +141,28 @@ impl Upstream {
         body: &[u8],
     ) -> Fault {
         let mut fault = fault_of(self.0.dialect, status, headers, body);
+        if let Some(secret) = self.secret(credential) {
+            let hide = |text: &mut String| *text = text.replace(secret, "[key]");
+            hide(&mut fault.message);
+            fault.code.iter_mut().chain(&mut fault.param).for_each(hide);
+        }
+        fault
+    }
+
+    /// Whether a body of this provider repeats the key that it was called with.
+    #[must_use]
+    pub fn repeats_key(&self, credential: &Credential, body: &[u8]) -> bool {
+        self.secret(credential)
+            .is_some_and(|secret| body.windows(secret.len()).any(|part| part == secret.as_bytes()))
+    }
+
+    fn secret<'a>(&'a self, credential: &'a Credential) -> Option<&'a str> {
         let secret = match (credential, &self.0.backend) {
             (Credential::Byok(key), _) => Some(key.expose()),
             (Credential::Own(at), Backend::Http(http)) => http.secrets.get(*at).map(Secret::expose),
             (Credential::Own(_), Backend::Echo) => None,
         };
-        if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
-            let hide = |text: &mut String| *text = text.replace(secret.as_str(), "[key]");
-            hide(&mut fault.message);
-            fault.code.iter_mut().chain(&mut fault.param).for_each(hide);
-        }
-        fault
+        secret.map(String::as_str).filter(|secret| !secret.is_empty())
     }
 
     async fn send_http(&self, http: &Http, call: Call) -> Result<UpstreamResponse, Fault> {

@@ -9,7 +9,10 @@ fn a_model_may_be_named_in_many_ways() {
         check(r#"{"model":["a",{"model":"b","settings":{"temperature":0}}]}"#),
         "[a b] ignored model[].settings"
     );
-    assert_eq!(check(r#"{"model":{"model":"a","settings":{"temperature":0}}}"#), "a ignored model[].settings");
+    assert_eq!(
+        check(r#"{"model":{"model":"a","settings":{"temperature":0}}}"#),
+        "a ignored model[].settings"
+    );
     assert_eq!(check(r#"{"models":["a","b"]}"#), "[a b]");
     assert_eq!(check(r#"{"model":"a","fallbacks":["b"]}"#), "[a b]");
     assert_eq!(check(r#"{"model":"a","models":null,"fallbacks":null}"#), "a");
@@ -27,7 +30,10 @@ fn a_request_without_a_model_is_told_so() {
 
 #[test]
 fn what_is_not_followed_is_named_unless_it_says_nothing() {
-    assert_eq!(check(r#"{"model":"a","mcp_servers":[],"credentials":null,"max_turns":3}"#), "a ignored max_turns");
+    assert_eq!(
+        check(r#"{"model":"a","mcp_servers":[],"credentials":null,"max_turns":3}"#),
+        "a ignored max_turns"
+    );
 }
 
 fn check(body: &str) -> String {

@@ -109,3 +109,6 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,8 +56,10 @@ fn check(upstream: Dialect, lane: &str, chunks: &[&[u8]]) -> String {
     let out = pump.take().concat();
     // With which event the late LF of a blank line goes is the only difference a cut may make: it
     // can leave one blank line more, which means nothing.
-    let text = String::from_utf8_lossy(&out).replace('\r', "").replace("\n\n\n", "\n\n").trim_end().to_owned();
-    let noted = format!("{:?} {:?} {:?} {:?}", seen.finish, seen.usage, seen.upstream_id, seen.upstream_model);
+    let text =
+        String::from_utf8_lossy(&out).replace('\r', "").replace("\n\n\n", "\n\n").trim_end().to_owned();
+    let noted =
+        format!("{:?} {:?} {:?} {:?}", seen.finish, seen.usage, seen.upstream_id, seen.upstream_model);
     match result {
         Ok(()) => format!("{text}\n{noted}"),
         // What a fault was found in differs with the cut, that there was one and what came before does not.

@@ -18,7 +18,10 @@ fn a_replaced_member_leaves_the_rest_byte_for_byte() {
 
 #[test]
 fn members_can_be_removed_and_appended() {
-    assert_eq!(rewritten(r#"{"models":["a"],"x":1}"#, &[("models", None), ("n", Some("2"))]), r#"{"x":1,"n":2}"#);
+    assert_eq!(
+        rewritten(r#"{"models":["a"],"x":1}"#, &[("models", None), ("n", Some("2"))]),
+        r#"{"x":1,"n":2}"#
+    );
     assert_eq!(rewritten(r#"{"x":1}"#, &[("x", None)]), "{}");
     assert_eq!(rewritten("{}", &[("x", Some("1"))]), r#"{"x":1}"#);
 }
@@ -30,7 +33,10 @@ fn what_is_not_an_object_is_refused_with_a_reason() {
     assert_eq!(check(r#"{"a":1,"\u0061":2}"#), "the key `a` stands twice in the body");
     assert!(check(r#"{"a":1} x"#).starts_with("the body is not valid JSON: trailing characters"));
     assert!(check("").starts_with("the body is not valid JSON: EOF"));
-    assert_eq!(check(&format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200))), JsonError::TooDeep.to_string());
+    assert_eq!(
+        check(&format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200))),
+        JsonError::TooDeep.to_string()
+    );
     assert_eq!(check(r#"{"a":"\ud800"}"#), JsonError::LoneSurrogate(6).to_string());
     assert_eq!(check(r#"{"a":"\udc00 x"}"#), JsonError::LoneSurrogate(6).to_string());
     assert_eq!(check(r#"{"a":"\ud83d\ude00 \\ud800"}"#), r#"a="\ud83d\ude00 \\ud800""#);
@@ -43,7 +49,19 @@ fn null_and_absent_are_the_same() {
     assert_eq!(object.read::<u8>("a"), Ok(None));
     assert_eq!(object.read::<u8>("b"), Ok(Some(3)));
     assert_eq!(object.read::<u8>("c"), Ok(None));
-    assert!(object.read::<String>("b").unwrap_err().to_string().starts_with("`b` is not valid: invalid type"));
+    assert!(
+        object.read::<String>("b").unwrap_err().to_string().starts_with("`b` is not valid: invalid type")
+    );
+}
+
+#[test]
+fn more_keys_than_any_request_has_are_refused_before_they_are_compared() {
+    let body = |count: usize| {
+        format!("{{{}}}", (0..count).map(|at| format!("\"k{at}\":1")).collect::<Vec<_>>().join(","))
+    };
+    assert!(check(&body(1_024)).starts_with("k0=1 k1=1"));
+    assert_eq!(check(&body(1_025)), "the body has more than 1024 keys at the top");
+    assert_eq!(check(&body(300_000)), "the body has more than 1024 keys at the top");
 }
 
 proptest::proptest! {
@@ -74,7 +92,9 @@ fn check(body: &str) -> String {
 
 fn rewritten(body: &str, edits: &[(&str, Option<&str>)]) -> String {
     let object = RawObject::parse(Bytes::copy_from_slice(body.as_bytes())).unwrap();
-    let edits: Vec<_> =
-        edits.iter().map(|(key, value)| (*key, value.map(|text| Bytes::copy_from_slice(text.as_bytes())))).collect();
+    let edits: Vec<_> = edits
+        .iter()
+        .map(|(key, value)| (*key, value.map(|text| Bytes::copy_from_slice(text.as_bytes()))))
+        .collect();
     String::from_utf8(object.rewrite(&edits).concat()).unwrap()
 }

@@ -76,6 +76,18 @@ fn provider_wishes_order_exclude_and_forbid_fallbacks() {
     );
 }
 
+#[test]
+fn a_strict_request_passes_over_who_cannot_carry_it() {
+    insta::assert_snapshot!(
+        check("a/x b/x", |inputs| inputs.candidates[0].not_carried = vec!["seed".to_owned(), "n".to_owned()]),
+        @r"
+    a/x: capability unsupported_parameter seed, n
+    b/x: selected
+    first_eligible: b/x is the first that fits: a/x cannot carry every parameter, and the request is strict
+    "
+    );
+}
+
 /// The only place that calls the API: targets, then a change to the inputs.
 fn check(targets: &str, change: impl FnOnce(&mut Inputs)) -> String {
     let mut inputs = Inputs {
@@ -88,6 +100,7 @@ fn check(targets: &str, change: impl FnOnce(&mut Inputs)) -> String {
                 target: name.parse().unwrap(),
                 capabilities: Capabilities::default(),
                 price: None,
+                not_carried: Vec::new(),
             })
             .collect(),
         key_models: None,
@@ -107,6 +120,7 @@ fn check(targets: &str, change: impl FnOnce(&mut Inputs)) -> String {
                 Verdict::Rejected(Rejection { stage, code, observed, limit }) => {
                     let figures = match (observed, limit) {
                         (Some(observed), Some(limit)) => format!(" {observed} > {limit}"),
+                        (Some(observed), None) => format!(" {observed}"),
                         _ => String::new(),
                     };
                     format!("{} {}{figures}", format!("{stage:?}").to_lowercase(), code.as_str())

@@ -57,6 +57,8 @@ fn a_clients_path_may_not_climb() {
         "/%2e%2e/admin",
         "/files/%2E./x",
         "/files/..%2fx",
+        "/files/..;/x",
+        "/files/..%3Ba=b/x",
         "/a//b",
         "//evil.example/x",
         "/a\\b",

@@ -131,6 +131,7 @@ impl From<JsonError> for Refusal {
             JsonError::Member { key, .. } | JsonError::Duplicate(key) => Some(key.clone()),
             JsonError::Syntax(_)
             | JsonError::NotAnObject
+            | JsonError::TooManyKeys
             | JsonError::TooDeep
             | JsonError::LoneSurrogate(_) => None,
         };

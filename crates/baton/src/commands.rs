@@ -1,0 +1,262 @@
+//! Carries out what was said on the command line.
+//!
+//! Exit codes: 0 when all is well, 1 when something was found or failed, 2 for a wrong command line.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::http::Method;
+use baton_config::{Config, ConfigError, Flags, Mistake, Sources};
+use baton_model::Secret;
+use clap::CommandFactory;
+use serde_json::{Value, json};
+
+use crate::cli::{Cli, Command, KeysCommand, Place};
+use crate::control::{Client, CreateKey, RotateKey};
+use crate::output::{json as print_json, line, note, problem};
+use crate::{serve, telemetry};
+
+/// Where the configuration comes from: the named file, or `baton.yaml` where it is there.
+fn sources(place: Place) -> Sources {
+    let usual = std::path::PathBuf::from("baton.yaml");
+    // A variable that is set to nothing, as compose files do, says nothing.
+    let path = |path: Option<std::path::PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Sources {
+        file: path(place.config).or_else(|| usual.exists().then_some(usual)),
+        env: Arc::new(|name| std::env::var(name).ok()),
+        flags: Flags {
+            listen: text(place.listen),
+            data_dir: path(place.data_dir),
+            database: text(place.database).map(Secret::new),
+        },
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let json = cli.place.json;
+    let mut sources = sources(cli.place);
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Openapi => {
+            line(&baton_api::openapi().to_pretty_json()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "baton", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Check { file } => {
+            sources.file = file.or(sources.file);
+            Ok(check(&sources, json))
+        }
+        Command::Serve => {
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
+            let traces = telemetry::install(&config.telemetry)?;
+            let result = runtime()?.block_on(serve::run(Arc::new(config), sources));
+            traces.shut_down();
+            result.map(|()| ExitCode::SUCCESS)
+        }
+        Command::Models => {
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
+            models(&config, json)
+        }
+        Command::Doctor { live } => {
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
+            runtime()?.block_on(crate::doctor::run(&config, live, json))
+        }
+        Command::Explain { id } => with_server(&sources, move |client| {
+            Box::pin(async move {
+                let answer = client.call(Method::GET, &format!("/explain/{id}"), &Value::Null).await?;
+                if json {
+                    print_json(answer.get("run").unwrap_or(&Value::Null));
+                } else {
+                    line(answer.get("text").and_then(Value::as_str).unwrap_or_default().trim_end());
+                }
+                Ok(())
+            })
+        }),
+        Command::Keys(command) => with_server(&sources, move |client| Box::pin(keys(client, command, json))),
+    }
+}
+
+/// The configuration, or its mistakes on standard error.
+fn loaded(sources: &Sources) -> Option<Config> {
+    match Config::load(sources) {
+        Ok(config) => Some(config),
+        Err(error) => {
+            note(error.to_string().trim_end());
+            None
+        }
+    }
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime did not start")
+}
+
+/// Checks the file, and what only shows when clients are made of it: proxies and certificates.
+fn check(sources: &Sources, json: bool) -> ExitCode {
+    match Config::load(sources) {
+        Ok(config) => {
+            if let Err(error) = crate::settings::settings(&config) {
+                let text = format!("{error:#}");
+                if json {
+                    print_json(&json!({"ok": false, "mistakes": [{"message": text}]}));
+                } else {
+                    problem(&text);
+                }
+                return ExitCode::FAILURE;
+            }
+            if json {
+                print_json(&json!({"ok": true, "version": config.version(), "config": config.document()}));
+            } else {
+                let file = sources
+                    .file
+                    .as_ref()
+                    .map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
+                line(&format!("{file}: good, version {}", config.version()));
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            if json {
+                print_json(&json!({"ok": false, "mistakes": mistakes(&error)}));
+            } else {
+                note(error.to_string().trim_end());
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn mistakes(error: &ConfigError) -> Vec<Value> {
+    let row = |mistake: &Mistake| {
+        json!({
+            "line": mistake.line(),
+            "column": mistake.column(),
+            "path": mistake.path,
+            "message": mistake.message,
+            "seen": mistake.seen,
+            "hint": mistake.hint,
+        })
+    };
+    error.mistakes.iter().map(row).collect()
+}
+
+fn models(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
+    let settings = crate::settings::settings(config)?;
+    let models = settings.catalog.models();
+    let routes = settings.catalog.routes();
+    if json {
+        let rows: Vec<Value> = models
+            .iter()
+            .map(|entry| json!({"id": entry.target.to_string(), "aliases": entry.aliases.iter().map(ToString::to_string).collect::<Vec<_>>()}))
+            .chain(routes.iter().map(|(name, route)| json!({"id": name.as_str(), "pool": route.pool.iter().map(ToString::to_string).collect::<Vec<_>>()})))
+            .collect();
+        print_json(&Value::Array(rows));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for entry in &models {
+        let aliases: Vec<&str> = entry.aliases.iter().map(baton_model::ModelName::as_str).collect();
+        line(&format!(
+            "{}{}",
+            entry.target,
+            if aliases.is_empty() { String::new() } else { format!("  ({})", aliases.join(", ")) }
+        ));
+    }
+    for (name, route) in routes {
+        let pool: Vec<&str> = route.pool.iter().map(baton_model::ModelName::as_str).collect();
+        line(&format!("{name}  → {}", pool.join(", ")));
+    }
+    for provider in &config.providers {
+        if provider.upstream.models == baton_upstream::ModelNames::Any {
+            line(&format!("{}/*", provider.upstream.name));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+type Task<'a> = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
+
+/// Runs a command against the server, or against the data directory when there is none.
+fn with_server(sources: &Sources, task: impl FnOnce(&Client) -> Task<'_>) -> anyhow::Result<ExitCode> {
+    let Some(config) = loaded(sources) else { return Ok(ExitCode::FAILURE) };
+    runtime()?.block_on(async {
+        let client = Client::open(&config).await?;
+        let result = task(&client).await;
+        client.close().await?;
+        result.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+async fn keys(client: &Client, command: KeysCommand, json: bool) -> anyhow::Result<()> {
+    let answer = match command {
+        KeysCommand::List => {
+            let answer = client.call(Method::GET, "/keys", &Value::Null).await?;
+            let keys = answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+            if json {
+                print_json(&Value::Array(keys));
+            } else if keys.is_empty() {
+                note("no keys yet: `baton keys create NAME` makes one");
+            } else {
+                keys.iter().for_each(|key| line(&key_line(key)));
+            }
+            return Ok(());
+        }
+        KeysCommand::Create { name, role, models, concurrency, expires_in_days, byok } => {
+            let wanted = CreateKey {
+                name,
+                role: role.as_str().to_owned(),
+                models: (!models.is_empty()).then_some(models),
+                concurrency,
+                expires_in_days,
+                byok,
+            };
+            client.call(Method::POST, "/keys", &serde_json::to_value(wanted)?).await?
+        }
+        KeysCommand::Rotate { id, grace_minutes } => {
+            let how = serde_json::to_value(RotateKey { grace_minutes })?;
+            client.call(Method::POST, &format!("/keys/{}/rotate", segment(&id)?), &how).await?
+        }
+        KeysCommand::Revoke { id } => {
+            client.call(Method::POST, &format!("/keys/{}/revoke", segment(&id)?), &json!({})).await?
+        }
+    };
+    if json {
+        print_json(&answer);
+        return Ok(());
+    }
+    if let Some(secret) = answer.get("secret").and_then(Value::as_str) {
+        note("keep this secret now: it is not shown again");
+        line(secret);
+    }
+    note(&key_line(&answer));
+    Ok(())
+}
+
+/// An id that is safe in a path.
+fn segment(id: &str) -> anyhow::Result<&str> {
+    anyhow::ensure!(
+        !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+        "`{id}` is not a key's id; `baton keys list` shows them"
+    );
+    Ok(id)
+}
+
+fn key_line(key: &Value) -> String {
+    let text = |member: &str| key.get(member).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let models = match key.get("models").and_then(Value::as_array) {
+        None => "all models".to_owned(),
+        Some(models) => models.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+    };
+    format!(
+        "{}  {:8}  {:6}  …{}  {}  {models}",
+        text("id"),
+        text("state"),
+        text("role"),
+        text("last4"),
+        text("name")
+    )
+}

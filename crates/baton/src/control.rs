@@ -1,0 +1,307 @@
+//! The control socket: how other commands talk to the running server, and the same without one.
+//!
+//! The socket is in the data directory and only its owner may open it; who can, may do everything.
+//! A command that finds no server takes the data directory itself and calls the same routes in
+//! its own process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use axum::extract::{Path as UrlPath, State};
+use axum::http::{Method, Request, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use baton_access::{Grant, IssueError, IssuedKey, KeyRecord, KeyRing, NewKey, Role, UNLIMITED};
+use baton_audit::{Change, Decisions, IdSource, Journal, Lookup, Record};
+use baton_model::{DecisionId, KeyId, RunId};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::core::Core;
+
+/// The socket's name in the data directory.
+pub(crate) const SOCKET: &str = "control.sock";
+/// The most that an answer may hold.
+const ANSWER_LIMIT: usize = 16 << 20;
+
+/// What the routes work on.
+#[derive(Clone, Debug)]
+pub(crate) struct Control {
+    keys: Arc<KeyRing>,
+    journal: Arc<Journal>,
+    decisions: Arc<Decisions>,
+    ids: IdSource,
+}
+
+impl Control {
+    pub(crate) fn new(core: &Core) -> Self {
+        Self {
+            keys: Arc::clone(&core.keys),
+            journal: Arc::clone(&core.journal),
+            decisions: Arc::clone(&core.decisions),
+            ids: core.ids.clone(),
+        }
+    }
+}
+
+/// The routes.
+pub(crate) fn router(control: Control) -> Router {
+    Router::new()
+        .route(
+            "/status",
+            get(|| async { Json(json!({"pid": std::process::id(), "version": env!("CARGO_PKG_VERSION")})) }),
+        )
+        .route("/keys", get(list_keys).post(create_key))
+        .route("/keys/{id}/rotate", post(rotate_key))
+        .route("/keys/{id}/revoke", post(revoke_key))
+        .route("/explain/{id}", get(explain))
+        .with_state(control)
+}
+
+/// A refused control request.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
+}
+
+impl From<IssueError> for Refused {
+    fn from(error: IssueError) -> Self {
+        let status = match error {
+            IssueError::Store(_) | IssueError::NoRandom(_) => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self(status, error.to_string())
+    }
+}
+
+/// What a new key should be.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateKey {
+    pub(crate) name: String,
+    pub(crate) role: String,
+    pub(crate) models: Option<Vec<String>>,
+    pub(crate) concurrency: Option<u32>,
+    pub(crate) expires_in_days: Option<u32>,
+    pub(crate) byok: bool,
+}
+
+/// How a rotation should be done.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RotateKey {
+    pub(crate) grace_minutes: u32,
+}
+
+async fn list_keys(State(control): State<Control>) -> Json<Value> {
+    let now = control.ids.now_ms();
+    let keys: Vec<Value> = control.keys.records().iter().map(|record| shown(record, now)).collect();
+    Json(json!({"object": "list", "data": keys, "has_more": false}))
+}
+
+async fn create_key(
+    State(control): State<Control>,
+    Json(wanted): Json<CreateKey>,
+) -> Result<Json<Value>, Refused> {
+    let now = control.ids.now_ms();
+    let role: Role = wanted
+        .role
+        .parse()
+        .map_err(|error: baton_access::UnknownRole| Refused(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let days = |days: u32| now.saturating_add(u64::from(days) * 86_400_000);
+    let grant = Grant {
+        role,
+        models: wanted.models,
+        byok: wanted.byok,
+        concurrency: wanted.concurrency,
+        expires_ms: wanted.expires_in_days.map(days),
+    };
+    let subject = wanted.name.clone();
+    record(&control, "key.create", &subject).await?;
+    let issued = control.keys.create(NewKey { name: wanted.name, grant }, &UNLIMITED, now).await?;
+    Ok(Json(once(&issued, now)))
+}
+
+async fn rotate_key(
+    State(control): State<Control>,
+    UrlPath(id): UrlPath<String>,
+    Json(how): Json<RotateKey>,
+) -> Result<Json<Value>, Refused> {
+    let id = key_id(&id)?;
+    record(&control, "key.rotate", &id.to_string()).await?;
+    let now = control.ids.now_ms();
+    let issued = control.keys.rotate(id, u64::from(how.grace_minutes) * 60_000, &UNLIMITED, now).await?;
+    Ok(Json(once(&issued, now)))
+}
+
+async fn revoke_key(
+    State(control): State<Control>,
+    UrlPath(id): UrlPath<String>,
+) -> Result<Json<Value>, Refused> {
+    let id = key_id(&id)?;
+    record(&control, "key.revoke", &id.to_string()).await?;
+    let now = control.ids.now_ms();
+    let revoked = control.keys.revoke(id, &UNLIMITED, now).await?;
+    Ok(Json(shown(&revoked, now)))
+}
+
+async fn explain(
+    State(control): State<Control>,
+    UrlPath(id): UrlPath<String>,
+) -> Result<Json<Value>, Refused> {
+    let wrong = || {
+        Refused(
+            StatusCode::BAD_REQUEST,
+            format!("`{id}` is neither a decision (`dec_…`) nor a run (`run_…`)"),
+        )
+    };
+    let found = match (id.parse::<DecisionId>(), id.parse::<RunId>()) {
+        (Ok(decision), _) => control.decisions.chain_of(decision).await,
+        (_, Ok(run)) => control.decisions.run(run).await,
+        _ => return Err(wrong()),
+    };
+    match found {
+        Ok(Lookup::Found(run)) => {
+            let text = format!("{}\n\n{}", baton_api::sentence(&run), baton_api::table(&run));
+            let body = serde_json::to_value(baton_api::run_body(run)).unwrap_or_default();
+            Ok(Json(json!({"text": text, "run": body})))
+        }
+        Ok(Lookup::NotYetVisible | Lookup::NotFound) => {
+            Err(Refused(StatusCode::NOT_FOUND, format!("there is no `{id}`")))
+        }
+        Err(error) => Err(Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())),
+    }
+}
+
+/// An act is on paper before it takes effect.
+async fn record(control: &Control, action: &str, subject: &str) -> Result<(), Refused> {
+    let change = Record::Change(Change {
+        at_ms: control.ids.now_ms(),
+        actor: "cli".to_owned(),
+        action: action.to_owned(),
+        subject: subject.to_owned(),
+        detail: Value::Null,
+    });
+    let unrecorded =
+        |error: baton_audit::JournalError| Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    let receipt = control.journal.append(&change).map_err(unrecorded)?;
+    control.journal.synced(&receipt).await.map_err(unrecorded)
+}
+
+fn key_id(text: &str) -> Result<KeyId, Refused> {
+    text.parse().map_err(|error: baton_model::IdError| Refused(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// A key with its secret: the only time that it is shown.
+fn once(issued: &IssuedKey, now: u64) -> Value {
+    let mut value = shown(&issued.record, now);
+    if let Some(members) = value.as_object_mut() {
+        members.insert("secret".to_owned(), json!(issued.secret.expose()));
+    }
+    value
+}
+
+fn shown(record: &KeyRecord, now: u64) -> Value {
+    let state = if record.revoked_ms.is_some_and(|at| at <= now) {
+        "revoked"
+    } else if record.expires_ms.is_some_and(|at| at <= now) {
+        "expired"
+    } else {
+        "valid"
+    };
+    json!({
+        "id": record.id.to_string(),
+        "name": record.name,
+        "role": record.role,
+        "last4": record.last4,
+        "models": record.models,
+        "concurrency": record.concurrency,
+        "byok": record.byok,
+        "created_ms": record.created_ms,
+        "expires_ms": record.expires_ms,
+        "revoked_ms": record.revoked_ms,
+        "state": state,
+    })
+}
+
+/// Where a command's requests go.
+pub(crate) enum Client {
+    /// To the running server.
+    Server(std::path::PathBuf),
+    /// To the same routes in this process, which has the data directory.
+    Own(Router, Core),
+}
+
+impl Client {
+    /// The running server of a data directory, else the directory itself.
+    pub(crate) async fn open(config: &baton_config::Config) -> anyhow::Result<Self> {
+        let socket = config.data_dir.join(SOCKET);
+        if connect(&socket).await.is_ok() {
+            return Ok(Self::Server(socket));
+        }
+        let core = Core::open(config).await?;
+        Ok(Self::Own(router(Control::new(&core)), core))
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(serde_json::to_vec(body)?) };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .body(Full::new(bytes))?;
+        let (status, bytes) = match self {
+            Self::Own(router, _) => {
+                let response = router.clone().oneshot(request.map(axum::body::Body::new)).await?;
+                let status = response.status();
+                (status, axum::body::to_bytes(response.into_body(), ANSWER_LIMIT).await?)
+            }
+            Self::Server(socket) => {
+                let stream = connect(socket).await.context("the server went away")?;
+                let (mut sender, connection) =
+                    hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+                let tasks = baton_net::tasks::Tasks::new();
+                drop(tasks.spawn(async move { drop(connection.await) }));
+                let response = sender.send_request(request).await?;
+                let status = response.status();
+                (
+                    status,
+                    http_body_util::Limited::new(response.into_body(), ANSWER_LIMIT)
+                        .collect()
+                        .await
+                        .map_err(|error| anyhow!(error))?
+                        .to_bytes(),
+                )
+            }
+        };
+        let value: Value = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| json!({"error": String::from_utf8_lossy(&bytes)}));
+        if !status.is_success() {
+            bail!("{}", value.get("error").and_then(Value::as_str).unwrap_or("the server refused"));
+        }
+        Ok(value)
+    }
+
+    /// Hands over what was written.
+    pub(crate) async fn close(self) -> anyhow::Result<()> {
+        match self {
+            Self::Server(_) => Ok(()),
+            Self::Own(_, core) => core.close(Duration::from_secs(10)).await,
+        }
+    }
+}
+
+async fn connect(socket: &Path) -> std::io::Result<tokio::net::UnixStream> {
+    tokio::net::UnixStream::connect(socket).await
+}

@@ -1,0 +1,155 @@
+//! Opens what every command that touches data needs: keys, journal, store, relay.
+//!
+//! The server holds it for its life; a command that finds no server holds it for a moment.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use baton_access::{KeyRing, KeyStore, Label, MasterKey, MasterKeySource};
+use baton_audit::{
+    AuditStore, CheckpointSigner, Decisions, Document, Failpoints, IdSource, Journal, JournalOptions, Record,
+    Relay, RelayOptions,
+};
+use baton_config::{Config, Database};
+use baton_model::Secret;
+use baton_net::tasks::Tasks;
+use baton_store_postgres::{ConnectError, PostgresOptions, PostgresStore};
+use baton_store_sqlite::SqliteStore;
+
+/// How often the keys are asked for changes that another process made.
+const KEYS_EVERY: Duration = Duration::from_secs(2);
+
+/// What holds the data of one data directory.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) decisions: Arc<Decisions>,
+    pub(crate) ids: IdSource,
+    tasks: Tasks,
+}
+
+impl Core {
+    /// Takes the data directory. Fails when another process has it.
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+        let dir = &config.data_dir;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .with_context(|| format!("cannot make the data directory `{}`", dir.display()))?;
+        let source = master_key_source(config)?;
+        let master = MasterKey::load(&source)?;
+        let ids = IdSource::default();
+        let signer = CheckpointSigner::from_seed(master.derive(Label::Signing).expose())?;
+        let mut options = JournalOptions::new(dir.join("journal"), signer, env!("CARGO_PKG_VERSION"));
+        options.max_bytes = config.journal.max_bytes;
+        options.failpoints = failpoints()?;
+        let (journal, recovered) = Journal::open(options)?;
+        for quarantined in &recovered.quarantined {
+            tracing::warn!(quarantined = ?quarantined, "the end of the journal was torn; what could not be read is kept aside");
+        }
+        let journal = Arc::new(journal);
+        let (audit, key_store) = stores(config).await?;
+        let relay = Arc::new(Relay::new(Arc::clone(&journal), Arc::clone(&audit), RelayOptions::STANDARD));
+        let admin = std::env::var("BATON_ADMIN_KEY").ok().map(Secret::new);
+        let keys = Arc::new(KeyRing::open(key_store, &master, dir, admin.as_ref())?);
+        let tasks = Tasks::new();
+        drop(tasks.spawn({
+            let relay = Arc::clone(&relay);
+            let stop = tasks.stop_token().clone();
+            async move { relay.run(stop.cancelled_owned()).await }
+        }));
+        if let Err(error) = keys.refresh().await {
+            tracing::warn!(error = %error, "the store of keys did not answer; keys of the local snapshot are honoured");
+        }
+        drop(tasks.spawn(watch_keys(Arc::clone(&keys), tasks.clone())));
+        let decisions = Arc::new(Decisions::new(Arc::clone(&journal), audit));
+        Ok(Self { journal, relay, keys, decisions, ids, tasks })
+    }
+
+    /// Writes the configuration down before its first use.
+    pub(crate) async fn record_config(&self, config: &Config) -> anyhow::Result<()> {
+        let document = Record::Document(Document {
+            hash: config.version().to_owned(),
+            kind: "config".to_owned(),
+            at_ms: self.ids.now_ms(),
+            body: config.document(),
+        });
+        let receipt = self.journal.append(&document)?;
+        self.journal.synced(&receipt).await?;
+        Ok(())
+    }
+
+    /// Writes the clean end, and hands everything to the store if it answers in time.
+    pub(crate) async fn close(self, deadline: Duration) -> anyhow::Result<()> {
+        self.journal.close().await?;
+        let stopped = self.tasks.shut_down(deadline).await;
+        let drained = self.relay.drain(deadline).await;
+        if !stopped || !drained {
+            tracing::warn!("the store does not have everything yet; the journal keeps it for the next start");
+        }
+        Ok(())
+    }
+}
+
+/// The key given by environment or file, else the one in the data directory.
+fn master_key_source(config: &Config) -> anyhow::Result<MasterKeySource> {
+    let value = std::env::var("BATON_MASTER_KEY").ok();
+    let file = std::env::var_os("BATON_MASTER_KEY_FILE").map(PathBuf::from);
+    let source = MasterKeySource::choose(value, file, &config.data_dir)?;
+    if matches!(config.database, Database::Postgres(_)) && !source.is_given() {
+        bail!(
+            "with Postgres the master key must be given, so that every replica has the same: set `BATON_MASTER_KEY` or `BATON_MASTER_KEY_FILE` (`openssl rand -base64 32` makes one)"
+        );
+    }
+    Ok(source)
+}
+
+/// Places to die at, for the tests that kill the process. Read here and nowhere else.
+fn failpoints() -> anyhow::Result<Failpoints> {
+    match std::env::var("BATON_FAILPOINTS") {
+        Ok(text) => text.parse().context("`BATON_FAILPOINTS`"),
+        Err(_) => Ok(Failpoints::default()),
+    }
+}
+
+async fn stores(config: &Config) -> anyhow::Result<(Arc<dyn AuditStore>, Arc<dyn KeyStore>)> {
+    match &config.database {
+        Database::Sqlite => {
+            let store = Arc::new(SqliteStore::open(&config.data_dir.join("baton.db")).await?);
+            Ok((Arc::clone(&store) as Arc<dyn AuditStore>, store))
+        }
+        Database::Postgres(url) => {
+            let options = PostgresOptions::STANDARD;
+            let store = match PostgresStore::connect(url.expose(), options).await {
+                // Known keys work from the snapshot, and the journal keeps what the store should have.
+                Err(error @ ConnectError::Server(_)) => {
+                    tracing::warn!(error = %error, "the database does not answer; the gateway starts without it and goes on asking");
+                    PostgresStore::lazy(url.expose(), options)?
+                }
+                connected => connected?,
+            };
+            let store = Arc::new(store);
+            Ok((Arc::clone(&store) as Arc<dyn AuditStore>, store))
+        }
+    }
+}
+
+async fn watch_keys(keys: Arc<KeyRing>, tasks: Tasks) {
+    let mut ticks = tokio::time::interval(KEYS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = tasks.stop_token().cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        if let Err(error) = keys.refresh().await {
+            tracing::debug!(error = %error, "keys were not refreshed");
+        }
+    }
+}

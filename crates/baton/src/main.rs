@@ -1,0 +1,34 @@
+//! The `baton` program: the one place where all crates meet.
+//!
+//! - Start with [`cli::Cli`] for what can be said, and [`serve`] for what happens then.
+//! - **Invariant:** secrets enter by environment, file or standard input, never as an argument.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+mod commands;
+mod control;
+mod core;
+mod doctor;
+mod output;
+mod serve;
+mod settings;
+mod status;
+mod telemetry;
+
+fn main() -> ExitCode {
+    // One TLS provider for the process; a second `main` does not exist, so this cannot fail.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        output::problem("the TLS provider was set before the program began");
+    }
+    let cli = cli::Cli::parse();
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            output::problem(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

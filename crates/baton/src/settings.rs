@@ -1,0 +1,99 @@
+//! Turns a checked configuration into what engine and gate run on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use baton_access::HostPolicy;
+use baton_api::Access;
+use baton_config::{Config, Provider};
+use baton_engine::{CatalogBuilder, ModelEntry, Policy, Route, Settings};
+use baton_net::client::{ClientOptions, HttpClient};
+use baton_net::egress::{ProxyConfig, Trust};
+use baton_policy::PolicyRef;
+use baton_upstream::Upstream;
+
+/// What distinguishes one client's pool from another's.
+type ClientKey = (Duration, Option<String>, Option<String>);
+
+/// The engine's view of a configuration.
+pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
+    let connect = config.default_policy().map_or(Duration::from_secs(2), |policy| policy.timeouts.connect);
+    let mut clients: HashMap<ClientKey, HttpClient> = HashMap::new();
+    let mut upstreams = vec![Arc::new(Upstream::echo())];
+    for provider in &config.providers {
+        let client = client(&mut clients, connect, provider)
+            .with_context(|| format!("provider `{}`", provider.upstream.name))?;
+        upstreams.push(Arc::new(Upstream::new(provider.upstream.clone(), client)?));
+    }
+    let policies: HashMap<&str, Arc<Policy>> = config
+        .policies
+        .iter()
+        .map(|policy| (policy.name.as_str(), Arc::new(engine_policy(policy))))
+        .collect();
+    let policy = |name: &str| policies.get(name).cloned().with_context(|| format!("no policy `{name}`"));
+    let routes = config
+        .routes
+        .iter()
+        .map(|route| {
+            Ok((route.name.clone(), Route { pool: route.pool.clone(), policy: policy(&route.policy)? }))
+        })
+        .collect::<anyhow::Result<_>>()?;
+    let catalog = CatalogBuilder {
+        upstreams,
+        models: config
+            .models
+            .iter()
+            .map(|model| ModelEntry {
+                target: model.target.clone(),
+                aliases: model.aliases.clone(),
+                capabilities: model.capabilities,
+                price: model.price,
+            })
+            .collect(),
+        routes,
+        default_provider: config.default_provider.clone(),
+        default_policy: policy(baton_config::DEFAULT_POLICY)?,
+    };
+    Ok(Settings { version: config.version().to_owned(), catalog: catalog.build() })
+}
+
+/// The gate's view of a configuration.
+pub(crate) fn access(config: &Config) -> Access {
+    Access {
+        required: config.auth.required,
+        host_policy: config.listen.ip().is_loopback().then(|| HostPolicy::new(config.cors.origins.clone())),
+        max_body_bytes: usize::try_from(config.limits.max_body_bytes).unwrap_or(usize::MAX),
+        cors_origins: config.cors.origins.clone(),
+    }
+}
+
+fn engine_policy(policy: &baton_config::Policy) -> Policy {
+    Policy {
+        reference: PolicyRef { name: policy.name.clone(), version: policy.version.clone() },
+        retries: policy.retries,
+        timeouts: policy.timeouts,
+    }
+}
+
+/// One client for all providers that connect alike, so that they share its pool.
+fn client(
+    clients: &mut HashMap<ClientKey, HttpClient>,
+    connect: Duration,
+    provider: &Provider,
+) -> anyhow::Result<HttpClient> {
+    let proxy = provider.proxy.as_ref().map(|url| url.expose().clone());
+    let pem = provider.ca_file.as_ref().map(|file| file.pem.clone());
+    let key = (connect, proxy.clone(), pem.clone());
+    if let Some(client) = clients.get(&key) {
+        return Ok(client.clone());
+    }
+    let mut options = ClientOptions::new(Trust::Operator);
+    options.connect_timeout = connect;
+    options.extra_ca_pem = pem.map(String::into_bytes);
+    options.proxy = proxy.map(|url| ProxyConfig::new(&url)).transpose()?;
+    let client = HttpClient::new(options)?;
+    clients.insert(key, client.clone());
+    Ok(client)
+}

@@ -1,0 +1,20 @@
+//! Drives the real program from outside: a real process, real sockets, fake upstreams.
+//!
+//! Nothing here reaches into the gateway. What a test knows, a client, an operator or an upstream
+//! could know too. The modules mirror the URL tree; `cli` and `process` mirror the program.
+//!
+//! - Start with [`blackbox::support`]: the process, the clients and the fixtures.
+//! - **Invariant:** a server that panicked fails the test that stops it.
+
+// The attribute tells clippy that helpers belong to tests as well.
+#[cfg(test)]
+mod blackbox {
+    mod bad_input;
+    mod cli;
+    mod keys;
+    mod process;
+    mod root;
+    mod secrets;
+    mod support;
+    mod v1;
+}

@@ -1,0 +1,5 @@
+//! The process: how it starts, changes its configuration, stops and comes back.
+
+mod reload;
+mod start;
+mod stop;

@@ -1,0 +1,11 @@
+//! Everything under `/v1`.
+
+mod answers;
+mod chat_completions;
+mod count_tokens;
+mod decisions;
+mod messages;
+mod models;
+mod passed;
+
+pub(super) use answers::text;
