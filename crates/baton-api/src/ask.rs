@@ -23,10 +23,10 @@ const MAX_LABEL: usize = 256;
 const MAX_LABELS: usize = 16;
 
 /// Client headers that providers give a meaning.
-const FORWARDED: [&str; 4] = ["anthropic-version", "anthropic-beta", "openai-beta", "x-client-request-id"];
+const FORWARDED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
 
 /// Keys that other gateways and later versions follow; named in the record where they say something.
-const NOT_FOLLOWED: [&str; 15] = [
+const NOT_FOLLOWED: [&str; 14] = [
     "route",
     "mcp_servers",
     "credentials",
@@ -41,7 +41,6 @@ const NOT_FOLLOWED: [&str; 15] = [
     "auto_execute_tools",
     "guardrails",
     "deferred",
-    "transforms",
 ];
 
 /// Reads a body for a surface.

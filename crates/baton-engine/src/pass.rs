@@ -174,6 +174,13 @@ impl Engine {
             return Err(Refusal::new(RefusalKind::Invalid, "no model was named"));
         };
         let target = candidate.target;
+        let names = [candidate.model.to_string(), target.to_string()];
+        let allowed = |models: &Vec<String>| {
+            models.iter().any(|pattern| names.iter().any(|name| baton_policy::covers(pattern, name)))
+        };
+        if !ask.caller.models.as_ref().is_none_or(allowed) {
+            return Err(Refusal::new(RefusalKind::NotAllowed, "this key may not use the model"));
+        }
         let upstream =
             settings.catalog.upstream(&target.provider).filter(|upstream| upstream.dialect() == ask.dialect);
         let Some(upstream) = upstream else {
