@@ -114,7 +114,7 @@ impl Batch {
         for frame in frame::read_all(frames) {
             let frame = frame.map_err(|error| BlockError::Damaged(error.to_string()))?;
             // A record of a kind that this version does not know is evidence without a row.
-            if let Ok(record) = serde_json::from_slice(frame.payload) {
+            if let Ok(record) = Record::read(frame.payload) {
                 derived.add(record, frame.seq, frame.payload);
             }
         }

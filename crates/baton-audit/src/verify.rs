@@ -275,7 +275,7 @@ impl Verifier<'_> {
         if let Some(wanted) = self.wanted.get_mut(&(progress.boot, frame.seq)) {
             *wanted = Some(frame.hash);
         }
-        let Ok(record) = serde_json::from_slice::<Record>(frame.payload) else { return };
+        let Ok(record) = Record::read(frame.payload) else { return };
         self.time(progress, frame.seq, time_of(&record));
         match &record {
             Record::Checkpoint(checkpoint) => self.checkpoint(progress, frame.seq, checkpoint),

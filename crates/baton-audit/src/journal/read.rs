@@ -131,7 +131,7 @@ impl Journal {
         let bytes = reader.next_entry().map_err(|error| unreadable(error.to_string()))?;
         let frame = frame::read(bytes.unwrap_or_default()).map_err(|error| unreadable(error.to_string()))?;
         let frame = frame.ok_or_else(|| unreadable("nothing is there".to_owned()))?;
-        let record = serde_json::from_slice(frame.payload).map_err(|error| unreadable(error.to_string()))?;
+        let record = Record::read(frame.payload).map_err(|error| unreadable(error.to_string()))?;
         Ok(Some((record, segment.boot, frame.seq)))
     }
 }
