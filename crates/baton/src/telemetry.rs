@@ -35,13 +35,15 @@ impl Traces {
     reason = "the bare method is not general over lifetimes"
 )]
 pub(crate) fn install(config: &Telemetry) -> anyhow::Result<Traces> {
-    let filter = EnvFilter::try_new(&config.log_filter).context("`telemetry.log_filter`")?;
+    // Spans are for traces: without an exporter nobody wants them, and then they cost nothing.
+    let wanted = format!("{},{SPAN_TARGET}=off", config.log_filter);
+    let filter = EnvFilter::try_new(wanted).context("`telemetry.log_filter`")?;
     let pretty = match config.log_format {
         LogFormat::Auto => std::io::stderr().is_terminal(),
         LogFormat::Json => false,
         LogFormat::Pretty => true,
     };
-    // Spans are for traces; a log line stands alone.
+    // A log line stands alone.
     let logs = if pretty {
         fmt::layer().with_writer(std::io::stderr).with_target(false).boxed()
     } else {
