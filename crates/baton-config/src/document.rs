@@ -148,8 +148,16 @@ fn price(price: &Price) -> Value {
 }
 
 fn capabilities(capabilities: &Capabilities) -> Value {
-    let Capabilities { context_window, max_output_tokens, vision, audio, tools, structured_output, logprobs } =
-        capabilities;
+    let Capabilities {
+        context_window,
+        max_output_tokens,
+        vision,
+        audio,
+        tools,
+        structured_output,
+        logprobs,
+        reasoning,
+    } = capabilities;
     json!({
         "context_window": context_window,
         "max_output_tokens": max_output_tokens,
@@ -158,6 +166,7 @@ fn capabilities(capabilities: &Capabilities) -> Value {
         "tools": tools,
         "structured_output": structured_output,
         "logprobs": logprobs,
+        "reasoning": reasoning,
     })
 }
 

@@ -277,6 +277,7 @@ const fn bare(target: Target) -> ModelEntry {
             tools: None,
             structured_output: None,
             logprobs: None,
+            reasoning: None,
         },
         price: None,
     }

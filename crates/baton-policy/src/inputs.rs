@@ -5,6 +5,8 @@ use std::time::Duration;
 use baton_model::{ModelName, Price, ProviderName, Target};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::Capabilities;
+
 /// Everything that [`crate::plan`] looks at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
@@ -73,39 +75,6 @@ pub struct Candidate {
     /// is not strict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_carried: Vec<String>,
-}
-
-/// What a model can do. `None` is unknown, and unknown is tried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Capabilities {
-    /// Input and output tokens together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub context_window: Option<u64>,
-    /// The most output tokens.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_output_tokens: Option<u64>,
-    /// Pictures as input.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub vision: Option<bool>,
-    /// Audio as input.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audio: Option<bool>,
-    /// Tool calls.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tools: Option<bool>,
-    /// Answers that follow a schema.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub structured_output: Option<bool>,
-    /// Log probabilities.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub logprobs: Option<bool>,
-}
-
-impl Capabilities {
-    fn is_unknown(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// The client's `provider` object, as `OpenRouter` defines it.

@@ -108,6 +108,7 @@ fn read_capabilities(reader: &mut Reader<'_>, model: &mut Section<'_>) -> Capabi
         tools: can("tools"),
         structured_output: can("structured_output"),
         logprobs: can("logprobs"),
+        reasoning: can("reasoning"),
         ..sizes
     };
     reader.finish(section);
