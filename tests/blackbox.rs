@@ -1,7 +1,8 @@
 //! Drives the real program from outside: a real process, real sockets, fake upstreams.
 //!
 //! Nothing here reaches into the gateway. What a test knows, a client, an operator or an upstream
-//! could know too. The modules mirror the URL tree; `cli` and `process` mirror the program.
+//! could know too. The modules mirror the URL tree; `cli` and `process` mirror the program,
+//! `policy` and `seeds` what it decides.
 //!
 //! - Start with [`blackbox::support`]: the process, the clients and the fixtures.
 //! - **Invariant:** a server that panicked fails the test that stops it.
@@ -12,9 +13,11 @@ mod blackbox {
     mod bad_input;
     mod cli;
     mod keys;
+    mod policy;
     mod process;
     mod root;
     mod secrets;
+    mod seeds;
     mod support;
     mod v1;
 }

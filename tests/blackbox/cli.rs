@@ -72,12 +72,33 @@ fn models_are_listed_with_their_other_names() {
         );
         let listed = baton(&home, &["models"]).await.expect(0).out;
         for wanted in ["echo/hello  (nick)", "r  → echo/hello, echo/json"] {
-            assert!(listed.lines().any(|line| line == wanted), "{wanted} is not in {listed}");
+            assert!(listed.lines().any(|line| line.starts_with(wanted)), "{wanted} is not in {listed}");
         }
         let listed = baton(&home, &["models", "--json"]).await.expect(0).json();
         let ids: Vec<String> =
             listed.as_array().expect("models").iter().map(|one| text(&one["id"])).collect();
         assert!(ids.contains(&"echo/hello".to_owned()) && ids.contains(&"r".to_owned()), "{ids:?}");
+    });
+}
+
+#[test]
+fn what_is_known_of_a_model_is_shown_with_its_source() {
+    run(async {
+        let home = Home::new("providers: { openai: { api_key: sk-1, models: [gpt-4o-mini] } }");
+        let listed = baton(&home, &["models", "list"]).await.expect(0).out;
+        let row = listed.lines().find(|line| line.starts_with("openai/gpt-4o-mini")).expect("a row");
+        assert!(row.contains("0.15") && row.ends_with("catalogue"), "{row}");
+        assert!(!listed.contains("claude"), "{listed}");
+        let all = baton(&home, &["models", "list", "--all"]).await.expect(0).out;
+        assert!(all.lines().count() > 80 && all.contains("anthropic/claude-3-opus-20240229"), "{all}");
+        let shown = baton(&home, &["models", "show", "gpt-4o-mini"]).await.expect(0).out;
+        for wanted in ["$0.15 in, $0.60 out, $0.075 cached in", "read from     https://", "tool_use 0.80"] {
+            assert!(shown.contains(wanted), "{wanted} is not in {shown}");
+        }
+        let shown = baton(&home, &["models", "show", "claude-3-opus", "--json"]).await.expect(0).json();
+        assert_eq!(text(&shown["id"]), "anthropic/claude-3-opus-20240229");
+        assert_eq!(text(&shown["price"]["output"]), "75.00");
+        baton(&home, &["models", "show", "no-such-model"]).await.expect(1);
     });
 }
 

@@ -9,3 +9,4 @@ mod models;
 mod passed;
 
 pub(super) use answers::text;
+pub(super) use chat_completions::story;

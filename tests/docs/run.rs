@@ -141,7 +141,7 @@ fn python() -> Option<PathBuf> {
 
 #[test]
 fn what_cannot_run_is_marked_and_counted() {
-    const KNOWN: [&str; 7] = ["sh", "yaml", "python", "javascript", "json", "text", "nginx"];
+    const KNOWN: [&str; 8] = ["sh", "yaml", "python", "javascript", "json", "text", "nginx", "cel"];
     for document in documents() {
         let mut left_out = 0;
         for block in &document.blocks {

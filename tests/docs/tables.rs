@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use baton_model::FaultKind;
-use baton_policy::{Action, reaction};
+use baton_policy::{SameTarget, reaction};
 use baton_telemetry::Metric;
 use baton_upstream::PRESETS;
 
@@ -60,12 +60,18 @@ fn the_table_of_failures_is_that_of_the_code() {
     ];
     let mut table = "| What failed | Seen as | What follows |\n|---|---|---|\n".to_owned();
     for (kind, seen) in rows {
-        let follows = match reaction(kind) {
-            Action::RetrySame => "the same target again after a short pause, then the next",
-            Action::NextElseSame => "the next target at once; alone in the list, the same one again",
-            Action::Next => "the next target",
-            Action::Return => "the client is told at once",
-        };
+        let row = reaction(kind);
+        let steps: Vec<&str> = [
+            (row.other_credential, "another key of the provider"),
+            (row.same_target == SameTarget::Yes, "the same target again after a short pause"),
+            (row.other_target, "the next target"),
+            (row.same_target == SameTarget::IfAlone, "alone in the list, the same one again"),
+        ]
+        .into_iter()
+        .filter_map(|(is_next, step)| is_next.then_some(step))
+        .collect();
+        let follows =
+            if steps.is_empty() { "the client is told at once".to_owned() } else { steps.join("; then ") };
         table += &format!("| `{kind}` | {seen} | {follows} |\n");
     }
     same("fallback.md", "failures", &table);

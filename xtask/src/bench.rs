@@ -4,7 +4,8 @@
 //! for each request first: it hardly moves when the machine is busy with other work, requests a
 //! second and latencies do. Compare within one run only.
 //!
-//! - The gateway runs as in production: key on, journal and store on, metrics on.
+//! - The gateway runs as in production: key on, journal and store on, metrics on. The store is
+//!   SQLite, and with `--postgres` Postgres as well, whose own time is not counted.
 //! - `instant` is an upstream that answers at once, `10 ms` one behind which a sync can hide.
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use crate::child::Child;
 use crate::gateway::{Auth, Setup};
 use crate::place::{Place, Profile, on_path, run};
+use crate::postgres::Postgres;
 
 /// One column of measurements.
 struct Scenario {
@@ -41,16 +43,23 @@ struct Subject {
 }
 
 /// Runs every scenario and prints a table for each.
-pub(crate) fn chat(place: &Place, secs: u32) -> anyhow::Result<()> {
+pub(crate) fn chat(place: &Place, secs: u32, postgres: bool) -> anyhow::Result<()> {
     run(&mut place.cargo(&["build", "--release", "--workspace", "--bins", "--locked"]))?;
+    let postgres = postgres.then(|| Postgres::find_or_start(place)).transpose()?;
+    let url = postgres.as_ref().map(|postgres| postgres.url.as_str());
     for scenario in &SCENARIOS {
-        let rows = measure(place, scenario, secs).with_context(|| scenario.name.to_owned())?;
+        let rows = measure(place, scenario, secs, url).with_context(|| scenario.name.to_owned())?;
         print(scenario, &rows);
     }
     Ok(())
 }
 
-fn measure(place: &Place, scenario: &Scenario, secs: u32) -> anyhow::Result<Vec<(&'static str, Value)>> {
+fn measure(
+    place: &Place,
+    scenario: &Scenario,
+    secs: u32,
+    postgres: Option<&str>,
+) -> anyhow::Result<Vec<(&'static str, Value)>> {
     let folder = place.scratch("bench")?;
     let upstream = crate::child::free_port()?;
     let mut command = pinned(place, "0", "fake-upstream");
@@ -68,22 +77,30 @@ fn measure(place: &Place, scenario: &Scenario, secs: u32) -> anyhow::Result<Vec<
         let subject = Subject { name: "bare proxy", address, pid, model: "fake", key: "none".to_owned() };
         rows.push((subject.name, drive(place, scenario, secs, &subject)?));
     }
-    let pin: &[&str] = if on_path("taskset").is_some() { &["taskset", "-c", "1"] } else { &[] };
-    let setup = Setup {
-        place,
-        profile: Profile::Release,
-        folder,
-        fake: upstream,
-        database: None,
-        wrapper: pin,
-        auth: Auth::Required,
-    };
+    rows.push(("baton", gateway(place, scenario, secs, upstream, None)?));
+    if postgres.is_some() {
+        rows.push(("on Postgres", gateway(place, scenario, secs, upstream, postgres)?));
+    }
+    Ok(rows)
+}
+
+/// The gateway, on SQLite unless a database is named.
+fn gateway(
+    place: &Place,
+    scenario: &Scenario,
+    secs: u32,
+    fake: SocketAddr,
+    database: Option<&str>,
+) -> anyhow::Result<Value> {
+    let wrapper: &[&str] = if on_path("taskset").is_some() { &["taskset", "-c", "1"] } else { &[] };
+    let folder = place.scratch("bench-gateway")?;
+    let profile = Profile::Release;
+    let setup = Setup { place, profile, folder, fake, database, wrapper, auth: Auth::Required };
     let gateway = setup.start()?;
     let key = setup.make_key()?;
     let pid = Some(gateway.child.id());
     let subject = Subject { name: "baton", address: gateway.address, pid, model: "oai/fake", key };
-    rows.push((subject.name, drive(place, scenario, secs, &subject)?));
-    Ok(rows)
+    drive(place, scenario, secs, &subject)
 }
 
 /// A release binary on one CPU, where that can be had.

@@ -13,6 +13,9 @@ use anyhow::Context;
 use crate::child::{Child, free_port};
 use crate::place::{Place, Profile};
 
+/// 32 bytes in base64.
+const MASTER_KEY: &str = "eHRhc2steHRhc2steHRhc2steHRhc2steHRhc2sxMjM=";
+
 /// How the gateway is set up.
 #[derive(Debug)]
 pub(crate) struct Setup<'a> {
@@ -81,6 +84,10 @@ impl Setup<'_> {
             None => Command::new(&binary),
         };
         command.env_clear().current_dir(&self.folder);
+        if self.database.is_some() {
+            // With Postgres every replica must be given the same: here any will do.
+            command.env("BATON_MASTER_KEY", MASTER_KEY);
+        }
         for kept in ["PATH", "RUST_BACKTRACE"] {
             if let Some(value) = std::env::var_os(kept) {
                 command.env(kept, value);

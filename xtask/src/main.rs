@@ -5,7 +5,8 @@
 //!
 //! - Start with [`Task`].
 //! - **Invariant:** under `CI=true` nothing is skipped; elsewhere a skip is said.
-//! - **Never here:** crates of the gateway; this program builds and runs them.
+//! - **Never here:** crates of the gateway, which this program builds and runs; only training and
+//!   measuring the scorer use it as it is.
 
 #![expect(clippy::print_stdout, reason = "a command-line program talks to its terminal")]
 
@@ -17,11 +18,13 @@ mod layers;
 mod openapi;
 mod place;
 mod postgres;
+mod routing;
 mod sdk;
 mod steps;
 mod suite;
 mod tools;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -70,6 +73,27 @@ enum Task {
     },
     /// Run the public conformance suite against the gateway.
     Conform,
+    /// Train the scorer that `auto` ships with, and write its file.
+    RoutingTrain {
+        /// A folder of outcomes, as .jsonl or .jsonl.gz.
+        #[arg(long)]
+        data: PathBuf,
+        /// Where to write it, if not where the shipped file stands.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Compare only, and fail on a difference.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure how well requests are routed, on files of outcomes.
+    RoutingEval {
+        /// A file of outcomes, as .jsonl or .jsonl.gz; several count as one.
+        #[arg(long, required = true)]
+        data: Vec<PathBuf>,
+        /// The models to choose from, if not all that have a price and nearly all outcomes.
+        #[arg(long, value_delimiter = ',')]
+        models: Vec<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -79,6 +103,9 @@ enum Bench {
         /// Seconds of each measurement.
         #[arg(long, default_value_t = 5)]
         secs: u32,
+        /// Measure the gateway on Postgres as well.
+        #[arg(long)]
+        postgres: bool,
     },
 }
 
@@ -99,11 +126,17 @@ fn run(task: &Task) -> anyhow::Result<()> {
             suite::test(&place, if *fast { suite::Extent::Fast } else { suite::Extent::Full })
         }
         Task::Layers => layers::check(&place),
-        Task::Bench { what: Bench::Chat { secs } } => bench::chat(&place, *secs),
+        Task::Bench { what: Bench::Chat { secs, postgres } } => bench::chat(&place, *secs, *postgres),
         Task::Openapi { check: true } => openapi::check(&place),
         Task::Openapi { check: false } => openapi::write(&place),
         Task::Kill { rounds } => suite::kill(&place, *rounds),
         Task::Sdk { direct } => sdk::run(&place, !direct),
         Task::Conform => conform::run(&place),
+        Task::RoutingTrain { data, out, check } => {
+            let shipped = place.root.join(routing::SHIPPED);
+            let out = out.as_ref().unwrap_or(&shipped);
+            if *check { routing::check(data, out) } else { routing::train(data, out) }
+        }
+        Task::RoutingEval { data, models } => routing::eval(data, models),
     }
 }

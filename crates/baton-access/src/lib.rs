@@ -18,6 +18,7 @@ mod port;
 mod principal;
 mod random;
 mod ring;
+mod row;
 mod seal;
 mod secret;
 mod snapshot;
@@ -32,6 +33,7 @@ pub use port::{BoxFuture, KeyList, KeyStore, KeyStoreError, KeyStoreErrorKind};
 pub use principal::{Busy, Permit, Principal, PrincipalId};
 pub use random::NoRandom;
 pub use ring::{AdminKeyTooShort, AuthError, KeyRing, environment_admin_id};
+pub use row::{KeyRow, revision_from};
 pub use seal::{OpenError, Sealer};
 pub use secret::{KeyHasher, KeySecret};
 

@@ -73,6 +73,17 @@ impl Principal {
         Self(caller)
     }
 
+    /// Whoever holds the data directory: nothing is denied, and nothing is done in a key's name.
+    #[must_use]
+    pub fn operator() -> Self {
+        Self(Arc::new(Caller {
+            id: PrincipalId::Anonymous,
+            name: "operator".to_owned(),
+            grant: crate::UNLIMITED.clone(),
+            gate: Arc::default(),
+        }))
+    }
+
     /// Whose request it is.
     #[must_use]
     pub fn id(&self) -> PrincipalId {

@@ -8,7 +8,6 @@ use baton_access::Principal;
 use baton_audit::Labels;
 use baton_engine::{Ask, Byok, Caller, Explain, ModelSpec};
 use baton_model::{Dialect, ProviderName, RawObject, RequestId, Secret};
-use baton_policy::ProviderPreferences;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -16,6 +15,7 @@ use serde::de::IgnoredAny;
 use crate::error::ApiError;
 use crate::gate::text;
 use crate::surface::Surface;
+use crate::wishes::{Own, own, wishes};
 
 /// The longest text of a client's that is recorded.
 const MAX_LABEL: usize = 256;
@@ -26,12 +26,9 @@ const MAX_LABELS: usize = 16;
 const FORWARDED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
 
 /// Keys that other gateways and later versions follow; named in the record where they say something.
-const NOT_FOLLOWED: [&str; 14] = [
-    "route",
+const NOT_FOLLOWED: [&str; 11] = [
     "mcp_servers",
     "credentials",
-    "agent_attributes",
-    "model_attributes",
     "handoff_config",
     "max_turns",
     "handoff_mode",
@@ -53,19 +50,15 @@ pub(crate) fn read(
     body: Bytes,
 ) -> Result<Ask, ApiError> {
     let body = RawObject::parse(body)?;
-    let own: Own = body.read("baton")?.unwrap_or_default();
     let mut ignored = not_followed(&body);
+    let mut own = own(&body, headers, &mut ignored)?;
+    let (mut providers, wishes) = wishes(&body, &mut own, &mut ignored)?;
     let byok = byok(&body, principal, headers)?;
     let models = models(&body, byok.as_ref(), &mut ignored)?;
     let stream = body.read::<bool>("stream")?.unwrap_or(false);
-    let mut providers: ProviderPreferences = body.read("provider")?.unwrap_or_default();
-    let strict = own.strict.unwrap_or(false)
+    let strict = own.strict
         || providers.require_parameters.take().unwrap_or(false)
         || text(headers, "x-baton-strict").is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    let policy = own.policy.as_deref().or_else(|| text(headers, "x-baton-policy"));
-    if policy.is_some_and(|policy| policy != "default") {
-        ignored.push("baton.policy".to_owned());
-    }
     Ok(Ask {
         request,
         dialect: surface.dialect,
@@ -77,6 +70,10 @@ pub(crate) fn read(
         query: (surface.dialect == Dialect::AnthropicMessages).then(|| beta(query)).flatten(),
         labels: labels(&body, headers, &own),
         providers,
+        policy: own.policy,
+        wishes,
+        task: own.task,
+        variables: own.variables,
         strict,
         byok,
         ignored,
@@ -92,16 +89,6 @@ pub(crate) fn caller(principal: &Principal) -> Caller {
 /// The one query parameter that the Messages dialect gives a meaning.
 fn beta(query: Option<&str>) -> Option<String> {
     query?.split('&').any(|pair| pair == "beta=true").then(|| "beta=true".to_owned())
-}
-
-/// Baton's own object in a body.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Own {
-    policy: Option<String>,
-    session: Option<String>,
-    tags: Option<Vec<String>>,
-    strict: Option<bool>,
 }
 
 /// `model` in all its forms.
@@ -187,11 +174,14 @@ fn models(body: &RawObject, byok: Option<&Byok>, ignored: &mut Vec<String>) -> R
 }
 
 fn not_followed(body: &RawObject) -> Vec<String> {
-    NOT_FOLLOWED
+    // `fallback` is the one route that there is, and what happens anyway.
+    let route = body.get("route").filter(|value| !matches!(*value, b"\"fallback\"" | b"\"\"" | b"null"));
+    let route = route.map(|_| "route".to_owned());
+    let keys = NOT_FOLLOWED
         .iter()
         .filter(|key| body.get(key).is_some_and(|value| !matches!(value, b"[]" | b"{}" | b"\"\"" | b"false")))
-        .map(|key| (*key).to_owned())
-        .collect()
+        .map(|key| (*key).to_owned());
+    route.into_iter().chain(keys).collect()
 }
 
 /// The provider key that came with the request, where the caller may bring one.
@@ -266,7 +256,7 @@ fn labels(body: &RawObject, headers: &HeaderMap, own: &Own) -> Labels {
     let user = string("safety_identifier")
         .or_else(|| string("user"))
         .or_else(|| metadata.iter().find(|(key, _)| key == "user_id").map(|(_, value)| value.clone()));
-    let mut tags: Vec<String> = own.tags.iter().flatten().map(|tag| label(tag)).collect();
+    let mut tags: Vec<String> = own.tags.iter().map(|tag| label(tag)).collect();
     tags.extend(
         text(headers, "x-baton-tags")
             .into_iter()

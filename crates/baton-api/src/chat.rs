@@ -1,17 +1,16 @@
 //! `POST /v1/chat/completions`, and what every surface of answers shares with it.
 
-use std::sync::Arc;
-
-use axum::extract::{Request, State};
+use axum::http::Request;
 use axum::response::Response;
 use baton_engine::Engine;
 use baton_model::RequestId;
+use baton_net::BoxError;
+use bytes::Bytes;
 
 use crate::ask;
 use crate::error::ApiError;
 use crate::gate::Gate;
 use crate::reply::respond;
-use crate::router::request_id;
 use crate::surface::{CHAT, Surface};
 
 /// Answers a chat completion.
@@ -32,30 +31,40 @@ use crate::surface::{CHAT, Surface};
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),
 )]
-pub(crate) async fn create(
-    State(engine): State<Arc<Engine>>,
-    State(gate): State<Arc<Gate>>,
-    request: Request,
-) -> Response {
-    answer(CHAT, &engine, &gate, request).await
+pub(crate) async fn create<B>(engine: &Engine, gate: &Gate, id: RequestId, request: Request<B>) -> Response
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    answer(CHAT, engine, gate, id, request).await
 }
 
 /// Answers on any surface whose body is a conversation.
-pub(crate) async fn answer(surface: Surface, engine: &Engine, gate: &Gate, request: Request) -> Response {
-    let id = request_id(&request);
+pub(crate) async fn answer<B>(
+    surface: Surface,
+    engine: &Engine,
+    gate: &Gate,
+    id: RequestId,
+    request: Request<B>,
+) -> Response
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
     match carry(surface, id, engine, gate, request).await {
         Ok(response) => response,
         Err(error) => error.into_response_as(surface.dialect, id),
     }
 }
 
-async fn carry(
+async fn carry<B>(
     surface: Surface,
     id: RequestId,
     engine: &Engine,
     gate: &Gate,
-    request: Request,
-) -> Result<Response, ApiError> {
+    request: Request<B>,
+) -> Result<Response, ApiError>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
     let (parts, body) = request.into_parts();
     let admitted = gate.admit(&parts.headers)?;
     engine.admit()?;

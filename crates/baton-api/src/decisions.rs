@@ -139,6 +139,9 @@ pub(crate) struct CandidateBody {
     #[serde(flatten)]
     #[schema(value_type = crate::docs::VerdictSchema)]
     verdict: Verdict,
+    /// The figure it was ranked by, where the order has one: nano-dollars, milliseconds or millionths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<u64>,
 }
 
 /// How an attempt ended.
@@ -363,7 +366,7 @@ impl From<DecisionView> for DecisionBody {
             turn: decision.turn,
             hop: decision.hop,
             policy: inputs.map(|inputs| format!("{}@{}", inputs.policy.name, inputs.policy.version)),
-            features: inputs.map(|inputs| inputs.features),
+            features: inputs.map(|inputs| inputs.features.clone()),
             candidates: inputs
                 .map(|inputs| candidates(&inputs.candidates, decision.table))
                 .unwrap_or_default(),
@@ -383,7 +386,7 @@ impl From<DecisionView> for DecisionBody {
     }
 }
 
-fn candidates(candidates: &[baton_policy::Candidate], table: Vec<Row>) -> Vec<CandidateBody> {
+pub(crate) fn candidates(candidates: &[baton_policy::Candidate], table: Vec<Row>) -> Vec<CandidateBody> {
     candidates
         .iter()
         .zip(table)
@@ -391,6 +394,7 @@ fn candidates(candidates: &[baton_policy::Candidate], table: Vec<Row>) -> Vec<Ca
             model: candidate.model.to_string(),
             target: candidate.target.to_string(),
             verdict: row.verdict,
+            score: row.score,
         })
         .collect()
 }

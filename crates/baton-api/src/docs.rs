@@ -22,7 +22,7 @@ pub(crate) use self::schema::{
 };
 
 use crate::error::type_word;
-use crate::{chat, decisions, messages, models, pass, status};
+use crate::{chat, decisions, messages, models, pass, route, status};
 
 /// The document.
 #[derive(OpenApi)]
@@ -40,6 +40,7 @@ use crate::{chat, decisions, messages, models, pass, status};
         models::retrieve,
         decisions::list,
         decisions::retrieve,
+        route::route,
         pass::forward,
         status::healthz,
         status::readyz,

@@ -8,14 +8,16 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use baton_access::AuthError;
 use baton_dialect::{DecodeError, ErrorBody, encode_error};
 use baton_engine::{Head, Refusal, RefusalKind};
-use baton_model::{Dialect, FaultKind, JsonError, RequestId};
+use baton_model::{Dialect, FaultKind, JsonError, RawObject, RequestId};
+use baton_policy::{Candidate, Row};
 use bytes::Bytes;
 
+use crate::decisions::candidates;
 use crate::reply::head_headers;
 
 /// What a client is told instead of an answer.
@@ -140,7 +142,6 @@ impl ApiError {
         .code("internal")
     }
 
-    #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         &self.message
     }
@@ -149,7 +150,7 @@ impl ApiError {
     pub(crate) fn into_response_as(self, dialect: Dialect, request: RequestId) -> Response {
         let body = self.upstream_body.clone().unwrap_or_else(|| {
             let id = request.to_string();
-            encode_error(
+            let body = encode_error(
                 dialect,
                 &ErrorBody {
                     kind: type_word(dialect, self.status, self.code.as_deref()),
@@ -158,8 +159,8 @@ impl ApiError {
                     code: self.code.as_deref(),
                     request_id: Some(&id),
                 },
-            )
-            .into()
+            );
+            with_candidates(body.into(), self.head.as_deref())
         });
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status;
@@ -200,6 +201,9 @@ impl From<Refusal> for ApiError {
         let upstream = refusal.head.as_ref().map(|head| head.status);
         let (status, code) = match refusal.kind {
             RefusalKind::Invalid | RefusalKind::NotEligible => (StatusCode::BAD_REQUEST, None),
+            RefusalKind::Unmet => (StatusCode::UNPROCESSABLE_ENTITY, None),
+            RefusalKind::Forbidden => (StatusCode::FORBIDDEN, None),
+            RefusalKind::Unwell => (StatusCode::SERVICE_UNAVAILABLE, None),
             RefusalKind::UnknownModel | RefusalKind::NoProvider => (StatusCode::NOT_FOUND, None),
             RefusalKind::NotAllowed => (StatusCode::FORBIDDEN, None),
             RefusalKind::NotRecordable => (StatusCode::SERVICE_UNAVAILABLE, None),
@@ -219,6 +223,21 @@ impl From<Refusal> for ApiError {
             allow: None,
         }
     }
+}
+
+/// An error body with the table in it, as the error's own member in either dialect.
+fn with_candidates(body: Bytes, head: Option<&Head>) -> Bytes {
+    let Some(head) = head.filter(|head| !head.table.is_empty()) else { return body };
+    let (pool, table): (Vec<Candidate>, Vec<Row>) = head.table.iter().cloned().unzip();
+    let candidates = candidates(&pool, table);
+    let added = || {
+        let outer = RawObject::parse(body.clone()).ok()?;
+        let inner = RawObject::parse(Bytes::copy_from_slice(outer.get("error")?)).ok()?;
+        let table = serde_json::to_vec(&candidates).ok()?;
+        let inner = inner.rewrite(&[("candidates", Some(table.into()))]).concat();
+        Some(Bytes::from(outer.rewrite(&[("error", Some(inner.into()))]).concat()))
+    };
+    added().unwrap_or(body)
 }
 
 /// The status for a fault, and the code where ours says more than the upstream's.
@@ -277,8 +296,11 @@ pub(crate) fn type_word(dialect: Dialect, status: StatusCode, code: Option<&str>
 
 /// The headers that name a request, on every response.
 pub(crate) fn request_headers(request: RequestId, headers: &mut HeaderMap) {
-    if let Ok(value) = HeaderValue::from_str(&request.to_string()) {
-        headers.insert("request-id", value.clone());
-        headers.insert("x-request-id", value);
+    static NAMES: [HeaderName; 2] =
+        [HeaderName::from_static("request-id"), HeaderName::from_static("x-request-id")];
+    if let Ok(value) = HeaderValue::try_from(request.to_string()) {
+        for name in &NAMES {
+            headers.insert(name, value.clone());
+        }
     }
 }

@@ -2,15 +2,18 @@
 //! from the record and never by a model.
 
 use baton_audit::{DecisionKind, DecisionView, Outcome, OutcomeStatus, OutcomeView, RunView};
-use baton_policy::{Rejection, Verdict};
+use baton_policy::{Rejection, Row, Verdict};
 
 /// One sentence on a run.
 #[must_use]
 pub fn sentence(run: &RunView) -> String {
-    let Some(first) = run.decisions.first() else { return "Nothing was decided.".to_owned() };
-    let served = run.decisions.iter().rev().find(
-        |view| matches!(&view.outcome, OutcomeView::Recorded(outcome) if outcome.status == OutcomeStatus::Ok),
-    );
+    // A judge that was asked before is no one who served.
+    let planned = run.decisions.iter().find(|view| view.decision.inputs.is_some());
+    let Some(first) = planned.or(run.decisions.first()) else { return "Nothing was decided.".to_owned() };
+    let served = run.decisions.iter().rev().find(|view| {
+        view.decision.kind != DecisionKind::Delegate
+            && matches!(&view.outcome, OutcomeView::Recorded(outcome) if outcome.status == OutcomeStatus::Ok)
+    });
     let mut text = match (served, run.decisions.last()) {
         (Some(view), _) => format!("Served by {}", target(view)),
         (None, Some(last)) => unserved(last),
@@ -66,7 +69,7 @@ pub fn table(run: &RunView) -> String {
         let width =
             inputs.candidates.iter().map(|candidate| candidate.target.to_string().len()).max().unwrap_or(0);
         for (candidate, row) in inputs.candidates.iter().zip(&view.decision.table) {
-            text += &format!("  {:width$}  {}\n", candidate.target.to_string(), verdict(&row.verdict));
+            text += &format!("  {:width$}  {}\n", candidate.target.to_string(), verdict(row));
         }
     }
     text += "decisions\n";
@@ -85,10 +88,12 @@ pub fn table(run: &RunView) -> String {
     text
 }
 
-fn verdict(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Selected => "selected".to_owned(),
-        Verdict::Eligible { rank } => format!("eligible, fallback {rank}"),
+/// A row of a table, without its candidate.
+pub(crate) fn verdict(row: &Row) -> String {
+    let score = row.score.map(|score| format!(", score {score}")).unwrap_or_default();
+    match &row.verdict {
+        Verdict::Selected => format!("selected{score}"),
+        Verdict::Eligible { rank } => format!("eligible, fallback {rank}{score}"),
         Verdict::Rejected(Rejection { code, observed, limit, .. }) => {
             let mut text = format!("rejected: {}", code.as_str());
             if let Some(observed) = observed {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::body::Body;
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderName};
 use baton_access::{HostPolicy, KeyRing, Permit, Principal, PrincipalId, Role};
 use baton_audit::IdSource;
+use baton_net::BoxError;
 use baton_net::body::{DecompressError, Encoding, ProgressTimeout, ReadError, decompress, read_to_end};
 use baton_telemetry::RequestShed;
 use bytes::Bytes;
@@ -61,6 +61,11 @@ impl Gate {
         self.access.store(Arc::new(access));
     }
 
+    /// Whether pages of other origins may call at all.
+    pub(crate) fn has_origins(&self) -> bool {
+        !self.access.load().cors_origins.is_empty()
+    }
+
     pub(crate) fn allows_origin(&self, origin: &str) -> bool {
         self.access.load().cors_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin))
     }
@@ -82,7 +87,7 @@ impl Gate {
         if principal.id() == PrincipalId::Anonymous
             && let Some(policy) = &access.host_policy
         {
-            policy.check(text(headers, HOST.as_str()), text(headers, ORIGIN.as_str())).map_err(|error| {
+            policy.check(by_name(headers, &HOST), by_name(headers, &ORIGIN)).map_err(|error| {
                 RequestShed { reason: "foreign_host" }.emit();
                 ApiError::forbidden(error.to_string())
             })?;
@@ -104,9 +109,12 @@ impl Gate {
     }
 
     /// Reads a body up to the limit, decompressed.
-    pub(crate) async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+    pub(crate) async fn read<B>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, ApiError>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+    {
         let limit = self.access.load().max_body_bytes;
-        let encoding = match text(headers, CONTENT_ENCODING.as_str()) {
+        let encoding = match by_name(headers, &CONTENT_ENCODING) {
             None => Encoding::Identity,
             Some(value) => Encoding::parse(value).map_err(|error| body_error(&error, limit))?,
         };
@@ -143,11 +151,15 @@ fn presented(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     if headers.get_all(AUTHORIZATION).iter().count() > 1 {
         return Err(ApiError::invalid("`authorization` stands twice in the request", Some("authorization")));
     }
-    let bearer = text(headers, AUTHORIZATION.as_str()).and_then(|value| {
+    let bearer = by_name(headers, &AUTHORIZATION).and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
     });
     Ok(bearer.filter(|key| !key.is_empty()).or_else(|| text(headers, "x-api-key").map(str::trim)))
+}
+
+fn by_name<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -7,6 +7,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use baton_engine::Engine;
 use baton_model::RequestId;
+use baton_net::BoxError;
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -36,12 +38,11 @@ use crate::surface::{COUNT_TOKENS, MESSAGES};
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),
 )]
-pub(crate) async fn create(
-    State(engine): State<Arc<Engine>>,
-    State(gate): State<Arc<Gate>>,
-    request: Request,
-) -> Response {
-    answer(MESSAGES, &engine, &gate, request).await
+pub(crate) async fn create<B>(engine: &Engine, gate: &Gate, id: RequestId, request: Request<B>) -> Response
+where
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
+{
+    answer(MESSAGES, engine, gate, id, request).await
 }
 
 /// How many tokens a message would use.

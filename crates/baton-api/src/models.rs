@@ -60,9 +60,18 @@ pub(crate) struct Capabilities {
     #[serde(skip_serializing_if = "Option::is_none")]
     vision: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    audio: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tools: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     structured_output: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logprobs: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reasoning: Option<bool>,
+    /// `reasoning`, as Dedalus' clients read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thinking: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     input_token_limit: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +86,8 @@ pub(crate) struct Pricing {
     output_per_million: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     cached_input_per_million: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_per_million: Option<f64>,
 }
 
 /// A list of models.
@@ -194,7 +205,7 @@ fn visible(engine: &Engine, principal: &Principal) -> Vec<Model> {
 /// Whether the caller's key covers a model under any of its names.
 fn allowed(principal: &Principal, entry: &ModelEntry) -> bool {
     names(principal, &entry.target.to_string())
-        || entry.aliases.iter().any(|alias| names(principal, alias.as_str()))
+        || entry.facts.aliases.iter().any(|alias| names(principal, alias.as_str()))
 }
 
 fn names(principal: &Principal, name: &str) -> bool {
@@ -203,7 +214,7 @@ fn names(principal: &Principal, name: &str) -> bool {
 
 fn described(entry: &ModelEntry) -> Model {
     let provider = entry.target.provider.to_string();
-    let can = entry.capabilities;
+    let can = entry.facts.capabilities;
     let usd = |amount: baton_model::NanoUsd| std::time::Duration::from_nanos(amount.0).as_secs_f64();
     Model {
         id: entry.target.to_string(),
@@ -214,20 +225,25 @@ fn described(entry: &ModelEntry) -> Model {
         owned_by: provider.clone(),
         display_name: entry.target.model.to_string(),
         provider,
-        aliases: entry.aliases.iter().map(ToString::to_string).collect(),
+        aliases: entry.facts.aliases.iter().map(ToString::to_string).collect(),
         capabilities: Capabilities {
             text: true,
             streaming: true,
             vision: can.vision,
+            audio: can.audio,
             tools: can.tools,
             structured_output: can.structured_output,
+            logprobs: can.logprobs,
+            reasoning: can.reasoning,
+            thinking: can.reasoning,
             input_token_limit: can.context_window,
             output_token_limit: can.max_output_tokens,
         },
-        pricing: entry.price.map(|price| Pricing {
+        pricing: entry.facts.price.map(|price| Pricing {
             input_per_million: usd(price.input),
             output_per_million: usd(price.output),
             cached_input_per_million: price.cached_input.map(usd),
+            cache_write_per_million: price.cache_write.map(usd),
         }),
     }
 }
@@ -247,8 +263,12 @@ fn route(name: &str) -> Model {
             text: true,
             streaming: true,
             vision: None,
+            audio: None,
             tools: None,
             structured_output: None,
+            logprobs: None,
+            reasoning: None,
+            thinking: None,
             input_token_limit: None,
             output_token_limit: None,
         },

@@ -14,6 +14,18 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::Frame;
 
+static DECISION_ID: HeaderName = HeaderName::from_static("x-baton-decision-id");
+static RUN_ID: HeaderName = HeaderName::from_static("x-baton-run-id");
+static MODEL: HeaderName = HeaderName::from_static("x-baton-model");
+static PROVIDER: HeaderName = HeaderName::from_static("x-baton-provider");
+static POLICY: HeaderName = HeaderName::from_static("x-baton-policy");
+static REASON: HeaderName = HeaderName::from_static("x-baton-reason");
+static ATTEMPTS: HeaderName = HeaderName::from_static("x-baton-attempts");
+static HANDOFFS: HeaderName = HeaderName::from_static("x-baton-handoffs");
+
+/// Room for the headers of an answer, so that the map is made once.
+const HEADERS: usize = 16;
+
 /// The response for an answer. The permit is held until the last byte.
 pub(crate) fn respond(reply: Reply, permit: Permit) -> Response {
     let Reply { head, body } = reply;
@@ -31,32 +43,33 @@ pub(crate) fn respond(reply: Reply, permit: Permit) -> Response {
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
     }
     let headers = response.headers_mut();
+    headers.reserve(HEADERS + head.upstream.len());
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     head_headers(&head, headers);
     for (name, value) in &head.upstream {
-        headers.insert(name.clone(), value.clone());
+        headers.insert(name, value.clone());
     }
     response
 }
 
 /// The headers that tell of the decision behind a response.
 pub(crate) fn head_headers(head: &Head, headers: &mut HeaderMap) {
-    let mut set = |name: &'static str, value: &str| {
+    let mut set = |name: &HeaderName, value: String| {
         if !value.is_empty()
-            && let Ok(value) = HeaderValue::from_str(value)
+            && let Ok(value) = HeaderValue::try_from(value)
         {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     };
-    set("x-baton-decision-id", &head.decision.to_string());
-    set("x-baton-run-id", &head.run.to_string());
-    set("x-baton-model", &head.target);
-    set("x-baton-provider", &head.provider);
-    set("x-baton-policy", &head.policy);
-    set("x-baton-reason", head.reason);
-    headers.insert("x-baton-attempts", HeaderValue::from(head.attempts));
-    headers.insert("x-baton-handoffs", HeaderValue::from(0_u32));
+    set(&DECISION_ID, head.decision.to_string());
+    set(&RUN_ID, head.run.to_string());
+    set(&MODEL, head.target.clone());
+    set(&PROVIDER, head.provider.clone());
+    set(&POLICY, head.policy.clone());
+    headers.insert(&REASON, HeaderValue::from_static(head.reason));
+    headers.insert(&ATTEMPTS, HeaderValue::from(head.attempts));
+    headers.insert(&HANDOFFS, HeaderValue::from_static("0"));
 }
 
 /// A stream as a body, with the caller's place among the open requests.

@@ -12,11 +12,14 @@
 mod block;
 mod chain;
 mod clock;
+mod columns;
+mod database;
 mod decisions;
 mod frame;
 mod journal;
 mod record;
 mod relay;
+mod replay;
 mod row;
 mod store;
 mod verify;
@@ -29,6 +32,8 @@ mod samples;
 pub use block::{Block, BlockError};
 pub use chain::{CheckpointKey, CheckpointSigner, Hash, HashError, SeedError};
 pub use clock::{Clock, IdSource, SystemClock};
+pub use columns::{Column, ColumnKind, Columns, Rows, RowsKind, Value};
+pub use database::{Command, Database, PageOf, Query, Towards, Transaction};
 pub use decisions::{DecisionPage, DecisionView, Decisions, DecisionsError, Lookup, OutcomeView, RunView};
 pub use journal::{
     Failpoint, FailpointAction, FailpointError, Failpoints, Journal, JournalError, JournalHealth,
@@ -39,6 +44,7 @@ pub use record::{
     Record, UsageSource,
 };
 pub use relay::{Relay, RelayHealth, RelayOptions};
+pub use replay::{NotReplayable, Replay, Replayer, WhatIf};
 pub use row::{Batch, DecisionRow, OutcomeRow};
 pub use store::{
     AuditStore, Chain, ListQuery, PageStart, StoreError, StoreErrorKind, StoredDecision, StoredPage,

@@ -4,18 +4,20 @@
 //! - **Invariant:** a row is a function of its record and its place in the chain, nothing else, so
 //!   that [`crate::verify`] can derive it again and compare.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use baton_model::{BootId, DecisionId, RunId};
-use serde::Serialize;
+use baton_model::{BootId, DecisionId, FaultKind, ModelName, NanoUsd, RunId, Target, Usage};
+use baton_policy::ReasonCode;
+use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, BlockError};
 use crate::chain::Hash;
 use crate::frame;
-use crate::{Boot, Decision, Document, Outcome, Record};
+use crate::{Boot, DecisionKind, Document, OutcomeStatus, Record};
 
 /// A decision as its table row. The record has more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionRow {
     /// The decision's id.
     pub id: DecisionId,
@@ -54,7 +56,7 @@ pub struct DecisionRow {
 }
 
 /// An outcome as its table columns. The record has more.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRow {
     /// Whose outcome.
     pub decision: DecisionId,
@@ -113,10 +115,7 @@ impl Batch {
         let mut derived = Derived::new(boot);
         for frame in frame::read_all(frames) {
             let frame = frame.map_err(|error| BlockError::Damaged(error.to_string()))?;
-            // A record of a kind that this version does not know is evidence without a row.
-            if let Ok(record) = Record::read(frame.payload) {
-                derived.add(record, frame.seq, frame.payload);
-            }
+            derived.add(frame.seq, frame.payload);
         }
         derived.join();
         let Derived { begun, clean_stop_ms, decisions, outcomes, documents, .. } = derived;
@@ -147,19 +146,36 @@ impl Derived {
         }
     }
 
-    pub(crate) fn add(&mut self, record: Record, seq: u64, payload: &[u8]) {
-        let text = || String::from_utf8_lossy(payload).into_owned();
-        match record {
-            Record::Boot(boot) => self.begun = Some(boot),
-            Record::CleanStop { at_ms } => self.clean_stop_ms = Some(at_ms),
-            Record::Document(document) => self.documents.push(document),
-            Record::Decision(decision) => {
-                self.decisions.push(DecisionRow::derive(&decision, self.boot, seq, text()));
+    /// Adds what follows from an entry. One of a kind that this version does not know is evidence
+    /// without a row.
+    pub(crate) fn add(&mut self, seq: u64, payload: &[u8]) {
+        let Ok(text) = str::from_utf8(payload) else { return };
+        // The two frequent kinds are told by how they begin, and read no further than the row needs.
+        if text.starts_with(DECISION) {
+            self.add_decision(seq, text);
+        } else if text.starts_with(OUTCOME) {
+            self.add_outcome(seq, text);
+        } else {
+            match Record::read(payload) {
+                Ok(Record::Boot(boot)) => self.begun = Some(boot),
+                Ok(Record::CleanStop { at_ms }) => self.clean_stop_ms = Some(at_ms),
+                Ok(Record::Document(document)) => self.documents.push(document),
+                Ok(Record::Decision(_)) => self.add_decision(seq, text),
+                Ok(Record::Outcome(_)) => self.add_outcome(seq, text),
+                Ok(Record::Change(_) | Record::Checkpoint(_)) | Err(_) => {}
             }
-            Record::Outcome(outcome) => {
-                self.outcomes.push(OutcomeRow::derive(&outcome, self.boot, seq, text()));
-            }
-            Record::Change(_) | Record::Checkpoint(_) => {}
+        }
+    }
+
+    fn add_decision(&mut self, seq: u64, text: &str) {
+        if let Ok(columns) = serde_json::from_str::<DecisionColumns<'_>>(text) {
+            self.decisions.push(columns.into_row(self.boot, seq, text.to_owned()));
+        }
+    }
+
+    fn add_outcome(&mut self, seq: u64, text: &str) {
+        if let Ok(columns) = serde_json::from_str::<OutcomeColumns>(text) {
+            self.outcomes.push(columns.into_row(self.boot, seq, text.to_owned()));
         }
     }
 
@@ -179,47 +195,97 @@ impl Derived {
     }
 }
 
-impl DecisionRow {
-    fn derive(decision: &Decision, boot: BootId, seq: u64, record: String) -> Self {
-        Self {
-            id: decision.id,
-            run: decision.run,
+/// How the text of a decision begins, as the journal writes it.
+const DECISION: &str = r#"{"record":"decision","#;
+/// How the text of an outcome begins.
+const OUTCOME: &str = r#"{"record":"outcome","#;
+
+/// What the row of a decision needs of its record. The inputs and the table are most of a record, and
+/// are passed over.
+#[derive(Deserialize)]
+struct DecisionColumns<'a> {
+    id: DecisionId,
+    run: RunId,
+    at_ms: u64,
+    kind: DecisionKind,
+    #[serde(borrow)]
+    principal: Cow<'a, str>,
+    requested: Vec<String>,
+    to: Option<Target>,
+    to_model: Option<ModelName>,
+    attempt: bool,
+    reason: ReasonColumn,
+    #[serde(borrow)]
+    config: Cow<'a, str>,
+    #[serde(default)]
+    labels: LabelColumns,
+}
+
+#[derive(Deserialize)]
+struct ReasonColumn {
+    code: ReasonCode,
+}
+
+#[derive(Default, Deserialize)]
+struct LabelColumns {
+    session: Option<String>,
+    user: Option<String>,
+}
+
+/// What the row of an outcome needs of its record.
+#[derive(Deserialize)]
+struct OutcomeColumns {
+    decision: DecisionId,
+    at_ms: u64,
+    status: OutcomeStatus,
+    fault: Option<FaultKind>,
+    usage: Option<Usage>,
+    cost: Option<NanoUsd>,
+    first_content_us: Option<u64>,
+    total_us: u64,
+}
+
+impl DecisionColumns<'_> {
+    fn into_row(self, boot: BootId, seq: u64, record: String) -> DecisionRow {
+        DecisionRow {
+            id: self.id,
+            run: self.run,
             boot,
             seq,
-            at_ms: storable(decision.at_ms),
-            kind: decision.kind.as_str().to_owned(),
-            principal: plain(&decision.principal),
-            session: decision.labels.session.as_deref().map(plain),
-            user: decision.labels.user.as_deref().map(plain),
-            reason_code: decision.reason.code.as_str().to_owned(),
-            requested: list_text(&decision.requested),
-            to_model: decision.to_model.as_ref().map(|model| plain(model.as_str())),
-            to_target: decision.to.as_ref().map(|target| plain(&target.to_string())),
-            attempt: decision.attempt,
-            config: plain(&decision.config),
+            at_ms: storable(self.at_ms),
+            kind: self.kind.as_str().to_owned(),
+            principal: plain(&self.principal),
+            session: self.labels.session.as_deref().map(plain),
+            user: self.labels.user.as_deref().map(plain),
+            reason_code: self.reason.code.as_str().to_owned(),
+            requested: list_text(&self.requested),
+            to_model: self.to_model.map(|model| plain(model.as_str())),
+            to_target: self.to.map(|target| plain(&target.to_string())),
+            attempt: self.attempt,
+            config: plain(&self.config),
             record,
             outcome: None,
         }
     }
 }
 
-impl OutcomeRow {
-    fn derive(outcome: &Outcome, boot: BootId, seq: u64, record: String) -> Self {
-        let usage = outcome.usage.as_ref();
-        Self {
-            decision: outcome.decision,
+impl OutcomeColumns {
+    fn into_row(self, boot: BootId, seq: u64, record: String) -> OutcomeRow {
+        let usage = self.usage.as_ref();
+        OutcomeRow {
+            decision: self.decision,
             boot,
             seq,
-            at_ms: storable(outcome.at_ms),
-            status: outcome.status.as_str().to_owned(),
-            fault: outcome.fault.map(|fault| fault.as_str().to_owned()),
+            at_ms: storable(self.at_ms),
+            status: self.status.as_str().to_owned(),
+            fault: self.fault.map(|fault| fault.as_str().to_owned()),
             input_tokens: usage.map(|usage| storable(usage.input_tokens)),
             cached_tokens: usage.map(|usage| storable(usage.cached_input_tokens)),
             output_tokens: usage.map(|usage| storable(usage.output_tokens)),
             reasoning_tokens: usage.map(|usage| storable(usage.reasoning_tokens)),
-            cost_nano: outcome.cost.map(|cost| storable(cost.0)),
-            first_content_us: outcome.first_content_us.map(storable),
-            total_us: storable(outcome.total_us),
+            cost_nano: self.cost.map(|cost| storable(cost.0)),
+            first_content_us: self.first_content_us.map(storable),
+            total_us: storable(self.total_us),
             record,
         }
     }
@@ -240,3 +306,6 @@ pub(crate) fn plain(text: &str) -> String {
 fn storable(number: u64) -> u64 {
     number.min(i64::MAX.unsigned_abs())
 }
+
+#[cfg(test)]
+mod tests;

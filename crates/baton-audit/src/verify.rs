@@ -275,6 +275,7 @@ impl Verifier<'_> {
         if let Some(wanted) = self.wanted.get_mut(&(progress.boot, frame.seq)) {
             *wanted = Some(frame.hash);
         }
+        derived.add(frame.seq, frame.payload);
         let Ok(record) = Record::read(frame.payload) else { return };
         self.time(progress, frame.seq, time_of(&record));
         match &record {
@@ -283,7 +284,6 @@ impl Verifier<'_> {
             Record::CleanStop { at_ms } => progress.stopped_ms = Some(*at_ms),
             Record::Document(_) | Record::Decision(_) | Record::Outcome(_) | Record::Change(_) => {}
         }
-        derived.add(record, frame.seq, frame.payload);
     }
 
     fn time(&mut self, progress: &mut Progress, seq: u64, at_ms: u64) {

@@ -5,15 +5,15 @@
 //! - Start with [`Config`].
 //! - **Invariant:** every name that is mentioned exists, and no name means two things.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use baton_model::{ModelName, Price, ProviderName, Secret, Target};
-use baton_policy::{Capabilities, Timeouts};
+use baton_model::{ModelName, ProviderName, Secret, Target};
+use baton_policy::{Facts, Knowledge, Policy};
 
-use crate::document;
+use crate::{document, knowledge};
 
 /// Everything that an operator can set, checked.
 #[derive(Clone, Debug)]
@@ -37,9 +37,29 @@ pub struct Config {
     pub models: Vec<Model>,
     /// `routes`: names for pools, in the order of the file.
     pub routes: Vec<Route>,
-    /// `policies`: named rules. The one called `default` holds where no other is named; it is
-    /// always there.
-    pub policies: Vec<Policy>,
+    /// `policies`: how a model is chosen, and what happens when it fails. The one called `default`
+    /// holds where no other is named; it is always there.
+    ///
+    /// - `pool`: the models of a request for `policy/<name>`. Default: those of its rules and weights.
+    /// - `order`: one of `ordered`, `weighted`, `cheapest`, `fastest`, `balanced`, `attributes`,
+    ///   `strengths`, `auto` and `judge`, or several: the first that can rank does. Default `ordered`.
+    /// - `rules`: each with `name`, `when`, and what is done then: `use`, `prefer`, `avoid`,
+    ///   `allow_models`, `refuse`, `stop`, `set`, `prepend`, `append`. The first that matches counts.
+    /// - `constraints`: `max_cost_usd` (or `max_cost`), `max_latency_ms` (or `max_latency`),
+    ///   `max_price` with `input` and `output`, and `capabilities`.
+    /// - `weights`: for `weighted`, by model. Default: all equal.
+    /// - `balance`: `quality`, `cost` and `speed`, for `balanced` and `auto`. Default 0.5, 0.3, 0.2.
+    /// - `judge`: `model` and `timeout` (default `5s`), for `judge`.
+    /// - `switch_margin`: how much better another model must be before a conversation leaves the one
+    ///   that it is with. Default `0.1`.
+    /// - `client_order`: whether a request may bring an order of its own. Default `false`, but `true`
+    ///   for `default`.
+    /// - `fallback.retries`: how often the same target is tried again, 0 to 3. Default 2.
+    /// - `fallback.cooldown`: how long a target rests after it said that it has had too much, unless it
+    ///   says so itself. Default `60s`.
+    /// - `timeouts`: `connect` (default `2s`), `first_content` (`120s`), `idle` (`60s`) and `total`
+    ///   (`10m`).
+    pub policies: Vec<Arc<Policy>>,
     /// `cors`: which web pages may call.
     pub cors: Cors,
     /// `limits`: what a client may demand of the gateway.
@@ -109,16 +129,18 @@ pub struct CaFile {
 pub struct Model {
     /// Who serves it, under which name.
     pub target: Target,
-    /// `aliases`: other names for it. Default: none.
-    pub aliases: Vec<ModelName>,
-    /// `strengths`: what it is good at, from 0 to 1, in millionths. Default: unknown.
-    pub strengths: BTreeMap<String, u32>,
-    /// `price`: US dollars per million tokens: `input`, `output`, and if they differ `cached_input`
-    /// and `cache_write`. Default: unknown.
-    pub price: Option<Price>,
-    /// `capabilities` (`vision`, `audio`, `tools`, `structured_output`, `logprobs`, each `true` or
-    /// `false`), `context_window` and `max_output_tokens`. What is not said is unknown, and tried.
-    pub capabilities: Capabilities,
+    /// What the file says of it, over what the catalogue knows:
+    ///
+    /// - `aliases`: other names for it, beside the catalogue's.
+    /// - `strengths`: what it is good at, from 0 to 1. Each that is given wins over the catalogue's.
+    /// - `attributes`: what it offers to `agent_attributes`, from 0 to 1, likewise.
+    /// - `price`: US dollars per million tokens: `input`, `output`, and if they differ `cached_input`
+    ///   and `cache_write`. Taken as a whole.
+    /// - `capabilities` (`vision`, `audio`, `tools`, `structured_output`, `logprobs`, `reasoning`, each
+    ///   `true` or `false`), `context_window` and `max_output_tokens`. What nobody says is unknown, and
+    ///   tried.
+    /// - `scored_as`: the model of the scorer's training that speaks for it.
+    pub facts: Facts,
 }
 
 /// A name for a pool of models and a policy.
@@ -130,32 +152,6 @@ pub struct Route {
     pub pool: Vec<ModelName>,
     /// `policy`: which one. Default: `default`.
     pub policy: String,
-}
-
-/// How a model is chosen, and what happens when it fails.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Its name.
-    pub name: String,
-    /// A hash of its content, named in records.
-    pub version: String,
-    /// `order`: `ordered`, as the pool is written. Others come in later versions.
-    pub order: Order,
-    /// `fallback.retries`: how often the same target is tried again, 0 to 3. Default 2.
-    pub retries: u32,
-    /// `fallback.cooldown`: how long a target rests after it said that it has had too much, unless it
-    /// says so itself. Default `60s`.
-    pub cooldown: Duration,
-    /// `timeouts`: `connect` (default `2s`), `first_content` (`120s`), `idle` (`60s`) and `total`
-    /// (`10m`).
-    pub timeouts: Timeouts,
-}
-
-/// In which order the members of a pool are tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// As they are written.
-    Ordered,
 }
 
 /// Which web pages may call.
@@ -252,14 +248,22 @@ impl Config {
 
     /// The policy of requests that name no route.
     #[must_use]
-    pub fn default_policy(&self) -> Option<&Policy> {
+    pub fn default_policy(&self) -> Option<&Arc<Policy>> {
         self.policy(DEFAULT_POLICY)
     }
 
     /// The policy of this name.
     #[must_use]
-    pub fn policy(&self, name: &str) -> Option<&Policy> {
-        self.policies.iter().find(|policy| policy.name == name)
+    pub fn policy(&self, name: &str) -> Option<&Arc<Policy>> {
+        self.policies.iter().find(|policy| policy.reference.name == name)
+    }
+
+    /// What is known of the models of the configured providers and of the kinds of task, and its
+    /// version: sixteen hex digits of its hash.
+    #[must_use]
+    pub fn knowledge(&self) -> (String, Knowledge) {
+        let knowledge = knowledge::knowledge(self);
+        (document::version(&knowledge), knowledge)
     }
 
     /// Whether other machines can reach it without a key. Such a gateway must not start by accident.

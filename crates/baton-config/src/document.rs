@@ -7,13 +7,14 @@
 use std::time::Duration;
 
 use baton_access::sha256_hex;
-use baton_model::{Price, Secret};
-use baton_policy::{Capabilities, Timeouts};
+use baton_model::Secret;
+use baton_policy::{Policy, PolicyDocument};
 use baton_upstream::{AuthScheme, ModelNames};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::config::Digests;
-use crate::{Config, Database, LogFormat, Model, Order, Policy, Provider, Route};
+use crate::{Config, Database, LogFormat, Provider, Route};
 
 /// What stands in the place of a secret.
 const VEIL: &str = "[secret]";
@@ -35,9 +36,20 @@ pub(crate) fn digests(config: &Config) -> Digests {
     }
 }
 
-/// The version of a policy.
-pub(crate) fn policy_version(policy: &Policy) -> String {
-    short_hash(&sorted(policy_content(policy)))
+/// The version of a policy: sixteen hex digits of the hash of its content, without its name.
+#[must_use]
+pub fn policy_version(document: &PolicyDocument) -> String {
+    version(document)
+}
+
+/// The version of anything that can be written down.
+pub(crate) fn version(content: &impl Serialize) -> String {
+    short_hash(&sorted(value(content)))
+}
+
+/// Plain data with text for keys: there is none that cannot be written as JSON.
+fn value(content: &impl Serialize) -> Value {
+    serde_json::to_value(content).unwrap_or_default()
 }
 
 fn short_hash(value: &Value) -> String {
@@ -70,9 +82,9 @@ fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
         "auth": { "required": config.auth.required },
         "providers": named(config.providers.iter().map(|it| (it.upstream.name.to_string(), provider(it, &secret)))),
         "default_provider": config.default_provider.as_ref().map(ToString::to_string),
-        "models": named(config.models.iter().map(|it| (it.target.to_string(), model(it)))),
+        "models": named(config.models.iter().map(|it| (it.target.to_string(), value(&it.facts)))),
         "routes": named(config.routes.iter().map(|it| (it.name.to_string(), route(it)))),
-        "policies": named(config.policies.iter().map(|it| (it.name.clone(), policy(it)))),
+        "policies": named(config.policies.iter().map(|it| (it.reference.name.clone(), policy(it)))),
         "cors": { "origins": config.cors.origins },
         "limits": {
             "max_body_bytes": config.limits.max_body_bytes,
@@ -129,73 +141,12 @@ fn auth(scheme: &AuthScheme) -> &str {
     }
 }
 
-fn model(model: &Model) -> Value {
-    json!({
-        "aliases": model.aliases,
-        "strengths_millionths": model.strengths,
-        "price_nano_usd_per_million": model.price.as_ref().map(price),
-        "capabilities": capabilities(&model.capabilities),
-    })
-}
-
-fn price(price: &Price) -> Value {
-    json!({
-        "input": price.input,
-        "output": price.output,
-        "cached_input": price.cached_input,
-        "cache_write": price.cache_write,
-    })
-}
-
-fn capabilities(capabilities: &Capabilities) -> Value {
-    let Capabilities {
-        context_window,
-        max_output_tokens,
-        vision,
-        audio,
-        tools,
-        structured_output,
-        logprobs,
-        reasoning,
-    } = capabilities;
-    json!({
-        "context_window": context_window,
-        "max_output_tokens": max_output_tokens,
-        "vision": vision,
-        "audio": audio,
-        "tools": tools,
-        "structured_output": structured_output,
-        "logprobs": logprobs,
-        "reasoning": reasoning,
-    })
-}
-
 fn route(route: &Route) -> Value {
     json!({ "pool": route.pool, "policy": route.policy })
 }
 
 fn policy(policy: &Policy) -> Value {
-    let mut content = policy_content(policy);
-    if let Value::Object(map) = &mut content {
-        map.insert("version".to_owned(), Value::from(policy.version.as_str()));
-    }
-    content
-}
-
-fn policy_content(policy: &Policy) -> Value {
-    let Timeouts { connect, first_content, idle, total } = policy.timeouts;
-    json!({
-        "order": match policy.order {
-            Order::Ordered => "ordered",
-        },
-        "fallback": { "retries": policy.retries, "cooldown_ms": ms(policy.cooldown) },
-        "timeouts_ms": {
-            "connect": ms(connect),
-            "first_content": ms(first_content),
-            "idle": ms(idle),
-            "total": ms(total),
-        },
-    })
+    json!({ "version": policy.reference.version, "document": value(&policy.document) })
 }
 
 fn ms(duration: Duration) -> u64 {

@@ -9,6 +9,7 @@
 mod config;
 mod document;
 mod file;
+mod knowledge;
 mod load;
 mod mistake;
 mod read;
@@ -19,9 +20,10 @@ mod value;
 mod watch;
 
 pub use config::{
-    Auth, CaFile, Config, Cors, DEFAULT_POLICY, Database, Journal, Limits, LogFormat, Model, Order, Policy,
-    Provider, Route, Telemetry,
+    Auth, CaFile, Config, Cors, DEFAULT_POLICY, Database, Journal, Limits, LogFormat, Model, Provider, Route,
+    Telemetry,
 };
+pub use document::policy_version;
 pub use load::{Detected, Env, Flags, Sources, detected_providers};
 pub use mistake::{ConfigError, Mistake, Place};
 pub use watch::{Reload, Trigger, WatchError, Watcher};

@@ -108,9 +108,7 @@ pub(crate) fn load(sources: &Sources) -> Loaded {
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let (root, references, syntax) = match parse(text) {
         Ok((root, references)) => (root, references, None),
-        Err(mistake) => {
-            (Node { span: Span::default(), value: Value::Null }, References::default(), Some(*mistake))
-        }
+        Err(mistake) => (Node::of(Value::Null), References::default(), Some(*mistake)),
     };
     let is_parsed = syntax.is_none();
     let mut reader = Reader::new(text, references, &*sources.env);

@@ -147,11 +147,25 @@ impl Excerpt {
     /// be shown.
     pub(crate) fn new(line: &str, meant: Range<usize>, public: Visibility) -> Self {
         let skipped = meant.start.saturating_sub(WINDOW);
+        Self::drawn(line, skipped, meant, public).cropped()
+    }
+
+    /// Takes a line; the caret points at one character of the part that is shown.
+    pub(crate) fn pointing(line: &str, shown: Range<usize>, at: usize) -> Self {
+        let skipped = at.saturating_sub(WINDOW);
+        let first = shown.start.max(skipped);
+        let drawn = Self::drawn(line, skipped, shown, Visibility::Shown);
+        let at = drawn.caret.start + at.saturating_sub(first);
+        Self { caret: at..at + 1, text: drawn.text }.cropped()
+    }
+
+    /// The line from a character on, redrawn without its values.
+    fn drawn(line: &str, skipped: usize, meant: Range<usize>, public: Visibility) -> Self {
         let plain = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
         let chars: Vec<char> = line.chars().skip(skipped).take(2 * WINDOW).map(plain).collect();
-        let start = (meant.start - skipped).min(chars.len());
+        let start = meant.start.saturating_sub(skipped).min(chars.len());
         let meant = start..(meant.end.saturating_sub(skipped)).clamp(start, chars.len());
-        Veil { chars: &chars, meant, public, text: String::new(), width: 0 }.draw().cropped()
+        Veil { chars: &chars, meant, public, text: String::new(), width: 0 }.draw()
     }
 
     fn render(&self, line: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {

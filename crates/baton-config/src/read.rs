@@ -11,10 +11,12 @@ use crate::config::{DEFAULT_POLICY, Digests};
 use crate::document;
 use crate::load::Overrides;
 use crate::reader::{At, Reader, Section};
+use crate::tree::{Node, Value};
 use crate::value::{Wrong, duration, listen, origin, path, size};
 use crate::{Auth, Config, Cors, Database, Journal, Limits, LogFormat, Telemetry};
 
 mod model;
+mod names;
 mod policy;
 mod provider;
 mod route;
@@ -27,10 +29,9 @@ const DEFAULT_DATA_DIR: &str = "./baton-data";
 
 /// Reads everything; `None` when what was noted leaves nothing to go on with.
 pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> Option<Config> {
-    let empty =
-        crate::tree::Node { span: crate::tree::Span::default(), value: crate::tree::Value::Map(Vec::new()) };
+    let empty = Node::of(Value::Map(Vec::new()));
     let empty = At { node: &empty, path: String::new() };
-    let at = if matches!(at.node.value, crate::tree::Value::Null) { &empty } else { at };
+    let at = if matches!(at.node.value, Value::Null) { &empty } else { at };
     let mut top = reader.section(at)?;
 
     let address = reader.take(&mut top, "listen").and_then(|at| reader.read(&at, listen));
@@ -40,18 +41,12 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
     let auth = read_auth(reader, &mut top, listen.ip());
     let providers = provider::providers(reader, &mut top);
     let default_provider = provider::default_provider(reader, &mut top, &providers);
-    let models = model::models(reader, &mut top, &providers);
-    let policies = policy::policies(reader, &mut top);
-    let routes = route::routes(
-        reader,
-        &mut top,
-        &route::Known {
-            providers: &providers,
-            default_provider: default_provider.as_ref(),
-            models: &models,
-            policies: &policies,
-        },
-    );
+    let mut models = model::models(reader, &mut top, &providers);
+    let names =
+        names::Names { providers: &providers, default_provider: default_provider.as_ref(), models: &models };
+    let policies = policy::policies(reader, &mut top, &names);
+    let routes = route::routes(reader, &mut top, &names, &policies);
+    model::settle_aliases(&mut models, &routes);
     let cors = read_cors(reader, &mut top);
     let limits = read_limits(reader, &mut top);
     let telemetry = read_telemetry(reader, &mut top);
@@ -70,7 +65,7 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         default_provider,
         models: models.into_iter().map(|entry| entry.model).collect(),
         routes,
-        policies: policies.into_iter().map(|entry| entry.policy).collect(),
+        policies: policies.into_iter().filter_map(|entry| entry.policy).collect(),
         cors,
         limits,
         telemetry,

@@ -106,16 +106,19 @@ impl<'s> Reader<'s> {
     }
 
     fn push(&mut self, span: Span, path: &str, wrong: Wrong, visibility: Visibility, seen: Option<&str>) {
-        if self.mistakes.len() >= ENOUGH {
-            return;
-        }
         let place = Place::Line { line: span.line, column: span.column };
         let start = span.column.saturating_sub(1);
         let line = span.line.checked_sub(1).and_then(|at| self.lines.get(at));
         let excerpt = line.map(|line| Excerpt::new(line, start..start.saturating_add(span.len), visibility));
         let seen = seen.map(|seen| seen.chars().take(MAX_SEEN).collect());
         let path = path.to_owned();
-        self.mistakes.push(Mistake { place, path, message: wrong.message, seen, hint: wrong.hint, excerpt });
+        self.add(Mistake { place, path, message: wrong.message, seen, hint: wrong.hint, excerpt });
+    }
+
+    fn add(&mut self, mistake: Mistake) {
+        if self.mistakes.len() < ENOUGH {
+            self.mistakes.push(mistake);
+        }
     }
 
     /// A map with known keys.
@@ -213,10 +216,19 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Notes a mistake about a section as a whole.
+    pub(crate) fn wrong_section(&mut self, section: &Section<'_>, wrong: Wrong) {
+        self.push(section.span, &section.path, wrong, Visibility::Veiled, None);
+    }
+
+    /// How many mistakes were noted so far.
+    pub(crate) fn mistake_count(&self) -> usize {
+        self.mistakes.len()
+    }
+
     /// Notes a key that has to be there and is not.
     pub(crate) fn missing(&mut self, section: &Section<'_>, key: &str, hint: impl Into<String>) {
-        let wrong = Wrong::new(format!("`{key}` is missing")).hint(hint);
-        self.push(section.span, &section.path, wrong, Visibility::Veiled, None);
+        self.wrong_section(section, Wrong::new(format!("`{key}` is missing")).hint(hint));
     }
 
     /// The items of a list.
@@ -227,6 +239,23 @@ impl<'s> Reader<'s> {
         };
         let path = |n: usize| format!("{}[{n}]", at.path);
         Some(items.iter().enumerate().map(|(n, node)| At { node, path: path(n) }).collect())
+    }
+
+    /// The items of a list, or the one value that stands in its place.
+    pub(crate) fn one_or_more<'t>(&mut self, at: &At<'t>) -> Option<Vec<At<'t>>> {
+        let items = match &at.node.value {
+            Value::Text(_) => vec![at.clone()],
+            Value::List(items) if !items.is_empty() => self.list(at)?,
+            Value::List(_) => {
+                self.wrong_at(at.node.span, &at.path, Wrong::new("the list is empty"));
+                return None;
+            }
+            Value::Null | Value::Map(_) => {
+                self.expected(at, "a single value or a list of them");
+                return None;
+            }
+        };
+        Some(items)
     }
 
     /// Reads a value that may be shown.
@@ -317,9 +346,59 @@ impl<'s> Reader<'s> {
         }
     }
 
+    /// Notes a mistake inside a readable value: at its own place in the file where the value is written
+    /// on one line as it is read, else at the value's place.
+    pub(crate) fn wrong_inside(&mut self, at: &At<'_>, line: u32, column: u32, mut wrong: Wrong) {
+        let Some(source) = self.source(at) else {
+            return self.wrong(at, wrong);
+        };
+        if self.is_referenced(at) {
+            // What stands there comes from elsewhere: nothing said of it may repeat it.
+            self.wrong(at, Wrong::new(format!("the value of `{source}` is not right here")));
+        } else if let Some(skipped) = self.written_as_read(at, &source).filter(|_| line == 1) {
+            let span = at.node.span;
+            let shown = span.column - 1..span.column - 1 + span.len;
+            let within = usize::try_from(column).unwrap_or(usize::MAX).saturating_sub(1).min(span.len);
+            let start = shown.start + skipped + within;
+            let text = span.line.checked_sub(1).and_then(|at| self.lines.get(at)).copied();
+            let is_public = may_be_shown(&source);
+            let excerpt = text.map(|text| match is_public {
+                true => Excerpt::pointing(text, shown, start),
+                false => Excerpt::new(text, shown, Visibility::Veiled),
+            });
+            let place = Place::Line { line: span.line, column: start + 1 };
+            let seen = is_public.then(|| source.chars().take(MAX_SEEN).collect());
+            let path = at.path.clone();
+            self.add(Mistake { place, path, message: wrong.message, seen, hint: wrong.hint, excerpt });
+        } else {
+            wrong.message = format!("line {line}, column {column} of the expression: {}", wrong.message);
+            self.wrong(at, wrong);
+        }
+    }
+
+    /// How many characters stand before a value's own text, if it is on one line and nothing is escaped.
+    fn written_as_read(&self, at: &At<'_>, source: &str) -> Option<usize> {
+        let span = at.node.span;
+        let line = self.lines.get(span.line.checked_sub(1)?)?;
+        let written: String = line.chars().skip(span.column.checked_sub(1)?).take(span.len).collect();
+        let quoted = |quote| written.strip_prefix(quote)?.strip_suffix(quote);
+        match source {
+            _ if written == source => Some(0),
+            _ if quoted('\'').or_else(|| quoted('"')) == Some(source) => Some(1),
+            _ => None,
+        }
+    }
+
+    /// Whether a value, or a part of it, stands elsewhere.
+    fn is_referenced(&self, at: &At<'_>) -> bool {
+        let Value::Text(masked) = &at.node.value else { return false };
+        self.references.pieces(masked).any(|piece| {
+            matches!(piece, Piece::Reference(Reference { form, .. }) if !matches!(form, Form::Literal(_)))
+        })
+    }
+
     fn wrong_value(&mut self, at: &At<'_>, text: &Text, mut wrong: Wrong) {
-        // A URL with a user in it may hold a password.
-        let visibility = if text.source.contains('@') { Visibility::Veiled } else { Visibility::Shown };
+        let visibility = if may_be_shown(&text.source) { Visibility::Shown } else { Visibility::Veiled };
         if text.referenced {
             // The value comes from elsewhere and may be a secret: nothing said of it may quote it.
             if quotes(&wrong.message, &text.value) {
@@ -412,6 +491,18 @@ impl<'s> Reader<'s> {
     }
 }
 
+impl At<'_> {
+    /// Whether it is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_))
+    }
+
+    /// Whether it is a map.
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.node.value, Value::Map(_))
+    }
+}
+
 impl<'t> Section<'t> {
     /// Whether a key stands there, even with nothing.
     pub(crate) fn has(&self, key: &str) -> bool {
@@ -438,6 +529,11 @@ fn usual_name(key: &str) -> Option<&'static str> {
         "models" => "pool",
         _ => return None,
     })
+}
+
+/// Whether a value holds no password: a URL with a user in it may.
+fn may_be_shown(source: &str) -> bool {
+    !source.contains('@')
 }
 
 /// Whether one of the literals of a message is a part of the value, or holds it.

@@ -18,6 +18,15 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Options, Spanne
 pub(crate) struct Node {
     pub(crate) span: Span,
     pub(crate) value: Value,
+    /// Whether it is a number or a truth value, written without quotes.
+    pub(crate) is_plain: bool,
+}
+
+impl Node {
+    /// A node without a place.
+    pub(crate) fn of(value: Value) -> Self {
+        Self { span: Span::default(), value, is_plain: false }
+    }
 }
 
 /// What a node holds.
@@ -58,7 +67,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let parsed = serde_saphyr::from_str_with_options::<Option<RawNode>>(text, options());
     match parsed {
         Ok(Some(raw)) => Ok(raw.into_node(text)),
-        Ok(None) => Ok(Node { span: Span { line: 1, column: 1, len: 0 }, value: Value::Null }),
+        Ok(None) => Ok(Node { span: Span { line: 1, column: 1, len: 0 }, ..Node::of(Value::Null) }),
         Err(error) => Err(syntax_error(&error)),
     }
 }
@@ -216,6 +225,7 @@ impl<'de> Visitor<'de> for RawVisitor {
 impl RawNode {
     fn into_node(self, text: &str) -> Node {
         let Spanned { value, referenced, defined } = self.0;
+        let is_plain = matches!(value, RawValue::Plain);
         let value = match value {
             RawValue::Null => Value::Null,
             RawValue::Text(text) => Value::Text(text),
@@ -231,7 +241,7 @@ impl RawNode {
         if matches!(value, Value::List(_) | Value::Map(_)) {
             span.len = 1;
         }
-        Node { span, value }
+        Node { span, value, is_plain }
     }
 }
 

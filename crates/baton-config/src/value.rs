@@ -91,12 +91,34 @@ pub(crate) fn dollars(text: &str) -> Result<u64, Wrong> {
     Ok(nano)
 }
 
+/// US dollars of one request, as nano-dollars.
+pub(crate) fn money(text: &str) -> Result<u64, Wrong> {
+    decimal(text, 9).map_err(|wrong| wrong.hint("write US dollars as a decimal, such as `0.02`"))
+}
+
 /// A share between 0 and 1, as millionths.
 pub(crate) fn share(text: &str) -> Result<u32, Wrong> {
-    let range = || Wrong::new("expected a number from 0 to 1");
-    let millionths =
-        decimal(text, 6).map_err(|wrong| wrong.hint("write a number from 0 to 1, such as `0.8`"))?;
-    u32::try_from(millionths).ok().filter(|share| *share <= 1_000_000).ok_or_else(range)
+    share_of(text, 6)
+}
+
+/// A share between 0 and 1, as thousandths.
+pub(crate) fn thousandths(text: &str) -> Result<u32, Wrong> {
+    share_of(text, 3)
+}
+
+fn share_of(text: &str, places: usize) -> Result<u32, Wrong> {
+    let number =
+        decimal(text, places).map_err(|wrong| wrong.hint("write a number from 0 to 1, such as `0.8`"))?;
+    let one = (0..places).fold(1, |one, _place| one * 10);
+    let share = u32::try_from(number).ok().filter(|share| *share <= one);
+    share.ok_or_else(|| Wrong::new("expected a number from 0 to 1"))
+}
+
+/// A time in milliseconds: a duration, or a bare number of them.
+pub(crate) fn millis(text: &str) -> Result<u64, Wrong> {
+    let is_bare = text.bytes().all(|byte| byte.is_ascii_digit());
+    let time = if is_bare { duration(&format!("{text}ms"))? } else { duration(text)? };
+    Ok(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// A decimal without sign or exponent, as a whole number of its last decimal place.

@@ -1,12 +1,14 @@
 //! A client's request once a surface has read it.
 
+use std::collections::BTreeMap;
+
 use baton_audit::Labels;
 use baton_model::{Dialect, ProviderName, RawObject, RequestId, Secret};
-use baton_policy::ProviderPreferences;
+use baton_policy::{DeclaredTask, ProviderPreferences, Variable, Wishes};
 use http::HeaderMap;
 
 /// A request for an answer, as every surface hands it in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Ask {
     /// The HTTP request's id.
     pub request: RequestId,
@@ -30,6 +32,14 @@ pub struct Ask {
     pub labels: Labels,
     /// The client's wishes about providers.
     pub providers: ProviderPreferences,
+    /// The policy that the client named.
+    pub policy: Option<String>,
+    /// What else the client wishes of the choice.
+    pub wishes: Wishes,
+    /// The kind of task that the client declared.
+    pub task: Option<DeclaredTask>,
+    /// The client's variables, for rules.
+    pub variables: BTreeMap<String, Variable>,
     /// Refuse what cannot be carried instead of dropping it.
     pub strict: bool,
     /// The client's own provider key.

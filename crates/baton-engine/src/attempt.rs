@@ -19,7 +19,8 @@ use tracing::Instrument;
 
 use crate::engine::{Choice, Run, internal, not_recordable};
 use crate::explain::{annotate_frame, annotate_whole, explanation};
-use crate::ledger::OpenAttempt;
+use crate::health::Attempted;
+use crate::ledger::{OpenAttempt, Terms};
 use crate::prepare::{Lane, Prepared, prepare};
 use crate::pump::Pump;
 use crate::{AnswerStream, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
@@ -55,14 +56,18 @@ impl From<Refusal> for Failure {
 /// A fault, with the error body to pass on if there is one.
 type Failing = (Fault, Option<Bytes>);
 
-pub(crate) async fn attempt(engine: &Engine, run: &mut Run<'_>, choice: &Choice) -> Result<Reply, Failure> {
+pub(crate) async fn attempt(
+    engine: &Engine,
+    run: &mut Run<'_>,
+    choice: &mut Choice,
+) -> Result<Reply, Failure> {
     let target = &choice.candidate.target;
     let Some(upstream) = run.settings.catalog.upstream(&target.provider).cloned() else {
         return Err(
             Refusal::new(RefusalKind::NoProvider, format!("no provider `{}`", target.provider)).into()
         );
     };
-    let most = choice.candidate.capabilities.max_output_tokens;
+    let most = choice.candidate.facts.capabilities.max_output_tokens;
     let prepared = prepare(run.ask, &run.converted, &upstream, target, most).map_err(Refusal::from)?;
     run.attempts += 1;
     let mut decision = run.decision(
@@ -75,26 +80,28 @@ pub(crate) async fn attempt(engine: &Engine, run: &mut Run<'_>, choice: &Choice)
     decision.dropped_parameters.clone_from(&prepared.dropped);
     let head = run.head(&decision, Some(target));
     let note = explanation(run.ask.explain, run.pool.named_many, &decision, &head);
+    let credential = choice.credential.take();
+    let index = credential.as_ref().map_or(0, |credential| credential.index);
     let span = attempt_span(target, target.provider.as_str(), run.ask.stream, &decision.id);
     let open = OpenAttempt::begin(
         engine,
         decision,
         target.clone(),
-        choice.candidate.price,
-        run.features.input_tokens,
+        Terms {
+            price: choice.candidate.facts.price,
+            input_estimate: run.input_tokens,
+            attempted: Attempted { credential, probe: run.take_probe(target) },
+            form: run.form(),
+            cooldown: run.pool.policy.cooldown(),
+            conversation: run.conversation(),
+        },
         span.clone(),
     )
     .map_err(|error| not_recordable(&error))?;
-    let health = engine.health.of(&target.provider);
-    health.note_request();
+    engine.outlook.health.note_request(&target.provider);
     let credential = match &run.ask.byok {
         Some(byok) if byok.provider == target.provider => Credential::Byok(byok.key.clone()),
-        _ => {
-            let count = upstream.credential_count();
-            // One turn for all attempts at a target: another one might give back the key just refused.
-            let turn = *run.credential_turn.get_or_insert_with(|| health.credential(count));
-            Credential::Own(if count == 0 { 0 } else { (turn + choice.credential_skip) % count })
-        }
+        _ => Credential::Own(index),
     };
     let call = Call {
         path: CallPath::Answers,
@@ -137,13 +144,13 @@ impl Sent<'_, '_> {
         };
         match result {
             Err((fault, body)) => {
-                open.fail(fault.kind);
+                open.fail(&fault);
                 Err(Failure::Failed(Box::new(Failed { fault, head: self.head, body })))
             }
             Ok(carried) => {
                 // The upstream worked while the disk did; mostly there is nothing left to wait for.
                 if let Err(error) = open.synced().await {
-                    open.fail(FaultKind::Internal);
+                    open.fail(&internal("the decision could not be synced"));
                     return Err(not_recordable(&error).into());
                 }
                 open.seen.content_sent = true;
@@ -178,6 +185,7 @@ impl Sent<'_, '_> {
             .map_err(|_elapsed| late("the upstream did not answer in time"))?
             .map_err(|fault| (fault, None))?;
         open.seen.http_status = Some(response.status.as_u16());
+        open.note_limits(&response.headers);
         if response.status.is_success() {
             self.head.upstream = shown(&response.headers);
             return Ok(response);
@@ -256,7 +264,7 @@ impl Sent<'_, '_> {
         call: Call,
         open: &mut OpenAttempt,
     ) -> Result<(Pump, UpstreamBody), Failing> {
-        let patience = self.run.time_left().min(self.run.pool.policy.timeouts.first_content);
+        let patience = self.run.time_left().min(self.run.pool.policy.timeouts().first_content);
         let deadline = Instant::now() + patience;
         let response = self.send(call, open, deadline).await?;
         if !is_event_stream(&response.headers) {
@@ -318,7 +326,7 @@ impl Sent<'_, '_> {
             pump,
             body,
             open: Some(open),
-            idle: self.run.pool.policy.timeouts.idle,
+            idle: self.run.pool.policy.timeouts().idle,
             waiting_since: None,
             request: self.run.ask.request,
             dialect: self.run.ask.dialect,
@@ -385,7 +393,7 @@ impl Flow {
                         let mut last = self.pump.take();
                         last.push(self.pump.fail(&fault, &self.request.to_string()));
                         if let Some(open) = self.open.take() {
-                            open.fail(fault.kind);
+                            open.fail(&fault);
                         }
                         ready = last;
                     }

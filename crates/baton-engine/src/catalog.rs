@@ -6,11 +6,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use baton_model::{ModelName, Price, ProviderName, Target};
-use baton_policy::{Candidate, Capabilities, PolicyRef, Timeouts};
+use baton_model::{ModelName, ProviderName, Target};
+use baton_policy::{Candidate, Facts, Knowledge, Order, Policy};
 use baton_upstream::{ModelNames, Upstream};
 
-use crate::ModelSpec;
+use crate::{Ask, ModelSpec};
+
+/// The model name that stands for all that is known to cost something, ranked by what is expected of it.
+const AUTO: &str = "baton/auto";
 
 /// Everything a request needs of the configuration, under one version.
 #[derive(Debug)]
@@ -21,32 +24,17 @@ pub struct Settings {
     pub catalog: Catalog,
 }
 
-/// A policy, as far as the order of a list needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// Name and version.
-    pub reference: PolicyRef,
-    /// How often the same target is tried again.
-    pub retries: u32,
-    /// The deadlines.
-    pub timeouts: Timeouts,
-}
-
 /// A model with what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelEntry {
     /// Where it is served.
     pub target: Target,
-    /// Other names for it.
-    pub aliases: Vec<ModelName>,
-    /// What it can do.
-    pub capabilities: Capabilities,
-    /// What it costs.
-    pub price: Option<Price>,
+    /// What is known of it.
+    pub facts: Arc<Facts>,
 }
 
 /// A configured name for a pool and a policy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// The models, in order.
     pub pool: Vec<ModelName>,
@@ -58,11 +46,15 @@ pub struct Route {
 #[derive(Debug)]
 pub struct Catalog {
     upstreams: HashMap<ProviderName, Arc<Upstream>>,
-    entries: HashMap<Target, ModelEntry>,
+    knowledge: Arc<Knowledge>,
+    knowledge_version: String,
     aliases: HashMap<ModelName, Target>,
     routes: HashMap<ModelName, Route>,
     default_provider: Option<ProviderName>,
+    policies: HashMap<String, Arc<Policy>>,
     default_policy: Arc<Policy>,
+    auto_policy: Arc<Policy>,
+    pass_policy: Arc<Policy>,
 }
 
 /// What a catalogue is made from.
@@ -70,20 +62,24 @@ pub struct Catalog {
 pub struct CatalogBuilder {
     /// The providers.
     pub upstreams: Vec<Arc<Upstream>>,
-    /// The models that are known by more than their name.
-    pub models: Vec<ModelEntry>,
+    /// What is known of models and tasks.
+    pub knowledge: Arc<Knowledge>,
+    /// Its hash.
+    pub knowledge_version: String,
     /// The routes by name.
     pub routes: Vec<(ModelName, Route)>,
     /// Who takes names that nobody else serves.
     pub default_provider: Option<ProviderName>,
-    /// The policy of requests that name no route.
+    /// The policies that can be named.
+    pub policies: Vec<Arc<Policy>>,
+    /// The policy of requests that name none.
     pub default_policy: Arc<Policy>,
 }
 
 /// The candidates that a request's names stand for.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    /// In the client's or the route's order.
+    /// In the client's or the route's order; behind them, those that only a rule may use.
     pub candidates: Vec<Candidate>,
     /// The policy that applies.
     pub policy: Arc<Policy>,
@@ -91,13 +87,37 @@ pub struct Pool {
     pub named_many: bool,
 }
 
+/// What a request names and nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unresolved {
+    /// A model.
+    Model(UnknownName),
+    /// A policy.
+    Policy(UnknownName),
+    /// A policy that names no models of its own, where the request names none either.
+    NoPool(String),
+}
+
 /// A name that stands for nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownModel {
+pub struct UnknownName {
     /// The name.
     pub name: String,
     /// Known names that look like it, best first.
     pub nearest: Vec<String>,
+}
+
+impl Pool {
+    /// What of a request's wishes the policy does not let it have.
+    pub(crate) fn ignored(&self, ask: &Ask) -> impl Iterator<Item = String> {
+        let own = self.policy.document.client_order;
+        let order = (!own && !ask.wishes.order.is_empty()).then(|| "baton.order".to_owned());
+        let attributes = (!own
+            && !ask.wishes.attributes.is_empty()
+            && !self.policy.document.order.contains(&Order::Attributes))
+        .then(|| "agent_attributes".to_owned());
+        order.into_iter().chain(attributes)
+    }
 }
 
 impl CatalogBuilder {
@@ -105,21 +125,30 @@ impl CatalogBuilder {
     #[must_use]
     pub fn build(self) -> Catalog {
         let aliases = self
+            .knowledge
             .models
             .iter()
-            .flat_map(|entry| entry.aliases.iter().map(|alias| (alias.clone(), entry.target.clone())))
+            .flat_map(|(target, facts)| facts.aliases.iter().map(|alias| (alias.clone(), target.clone())))
             .collect();
+        let policies: HashMap<String, Arc<Policy>> =
+            self.policies.into_iter().map(|policy| (policy.reference.name.clone(), policy)).collect();
+        let built_in = |name: &str| Arc::new(Policy::built_in(name).unwrap_or_default());
+        let auto_policy = policies.get("auto").cloned().unwrap_or_else(|| built_in("auto"));
         Catalog {
             upstreams: self
                 .upstreams
                 .into_iter()
                 .map(|upstream| (upstream.name().clone(), upstream))
                 .collect(),
-            entries: self.models.into_iter().map(|entry| (entry.target.clone(), entry)).collect(),
+            knowledge: self.knowledge,
+            knowledge_version: self.knowledge_version,
             aliases,
             routes: self.routes.into_iter().collect(),
             default_provider: self.default_provider,
+            policies,
             default_policy: self.default_policy,
+            auto_policy,
+            pass_policy: built_in("pass-through"),
         }
     }
 }
@@ -137,10 +166,33 @@ impl Catalog {
         self.default_provider.as_ref()
     }
 
-    /// The policy of requests that name no route.
+    /// The policy of requests that name none.
     #[must_use]
     pub const fn default_policy(&self) -> &Arc<Policy> {
         &self.default_policy
+    }
+
+    /// The policy of what is passed through.
+    #[must_use]
+    pub const fn pass_policy(&self) -> &Arc<Policy> {
+        &self.pass_policy
+    }
+
+    /// Every policy that can be named, in no order.
+    pub fn policies(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.policies.values()
+    }
+
+    /// What is known of models and tasks.
+    #[must_use]
+    pub const fn knowledge(&self) -> &Arc<Knowledge> {
+        &self.knowledge
+    }
+
+    /// The hash of what is known.
+    #[must_use]
+    pub fn knowledge_version(&self) -> &str {
+        &self.knowledge_version
     }
 
     /// All providers, in no order.
@@ -148,16 +200,31 @@ impl Catalog {
         self.upstreams.values()
     }
 
-    /// All models that can be listed: configured ones and what providers are known to serve, sorted.
+    /// All models that can be listed: known ones and what providers are said to serve, sorted.
     #[must_use]
     pub fn models(&self) -> Vec<ModelEntry> {
-        let mut all: Vec<ModelEntry> = self.entries.values().cloned().collect();
+        // A model that is known under a dated name too is listed once.
+        let served = |target: &Target| {
+            self.upstreams
+                .get(&target.provider)
+                .is_some_and(|upstream| upstream.serves(target.model.as_str()))
+                && baton_upstream::catalog()
+                    .get(target)
+                    .is_none_or(|known| known.target.model == target.model)
+        };
+        let mut all: Vec<ModelEntry> = self
+            .knowledge
+            .models
+            .iter()
+            .filter(|(target, _)| served(target))
+            .map(|(target, facts)| ModelEntry { target: target.clone(), facts: Arc::clone(facts) })
+            .collect();
         for upstream in self.upstreams.values() {
             let ModelNames::Listed(listed) = upstream.models() else { continue };
             for model in listed {
                 let target = Target { provider: upstream.name().clone(), model: model.clone() };
-                if !self.entries.contains_key(&target) {
-                    all.push(bare(target));
+                if !self.knowledge.models.contains_key(&target) {
+                    all.push(ModelEntry { target, facts: Arc::default() });
                 }
             }
         }
@@ -177,50 +244,99 @@ impl Catalog {
     #[must_use]
     pub fn model(&self, name: &str) -> Option<ModelEntry> {
         let target = self.target(name)?;
-        Some(self.entries.get(&target).cloned().unwrap_or_else(|| bare(target)))
+        let facts = self.knowledge.models.get(&target).cloned().unwrap_or_default();
+        Some(ModelEntry { target, facts })
     }
 
-    /// Turns the names of a request into candidates.
+    /// Turns the names of a request into candidates, and finds the policy that holds.
     ///
     /// # Errors
-    /// [`UnknownModel`] for the first name that stands for nothing.
-    pub fn resolve(&self, spec: &ModelSpec) -> Result<Pool, UnknownModel> {
-        if let [name] = spec.names.as_slice()
-            && let Ok(name) = name.parse::<ModelName>()
-            && let Some(route) = self.routes.get(&name)
-        {
-            let names: Vec<String> = route.pool.iter().map(ToString::to_string).collect();
-            return Ok(Pool {
-                candidates: self.candidates(&names)?,
-                policy: Arc::clone(&route.policy),
-                named_many: true,
-            });
+    /// [`Unresolved`] for the first name that stands for nothing.
+    pub fn resolve(&self, spec: &ModelSpec, policy: Option<&str>) -> Result<Pool, Unresolved> {
+        let named = policy.map(|name| self.policy(name)).transpose()?;
+        if let [name] = spec.names.as_slice() {
+            if let Ok(name) = name.parse::<ModelName>()
+                && let Some(route) = self.routes.get(&name)
+            {
+                return self.pool(
+                    route.pool.iter().map(ModelName::as_str),
+                    named.unwrap_or(&route.policy),
+                    true,
+                );
+            }
+            if let Some(name) = name.strip_prefix("policy/") {
+                let policy = self.policy(name)?;
+                let pool = policy.pool();
+                if pool.is_empty() {
+                    return Err(Unresolved::NoPool(name.to_owned()));
+                }
+                return self.pool(pool.iter().map(ModelName::as_str), policy, true);
+            }
+            if name == AUTO {
+                let policy = named.unwrap_or(&self.auto_policy);
+                let own = policy.pool();
+                return if own.is_empty() {
+                    Ok(Pool { candidates: self.all(), policy: Arc::clone(policy), named_many: true })
+                } else {
+                    self.pool(own.iter().map(ModelName::as_str), policy, true)
+                };
+            }
         }
-        Ok(Pool {
-            candidates: self.candidates(&spec.names)?,
-            policy: Arc::clone(&self.default_policy),
-            named_many: spec.list,
+        self.pool(spec.names.iter().map(String::as_str), named.unwrap_or(&self.default_policy), spec.list)
+    }
+
+    fn policy(&self, name: &str) -> Result<&Arc<Policy>, Unresolved> {
+        self.policies.get(name).ok_or_else(|| {
+            let nearest = nearest(name, self.policies.keys().cloned());
+            Unresolved::Policy(UnknownName { name: shortened(name), nearest })
         })
     }
 
-    fn candidates(&self, names: &[String]) -> Result<Vec<Candidate>, UnknownModel> {
-        names
-            .iter()
-            .map(|name| {
-                let unknown =
-                    || UnknownModel { name: name.chars().take(128).collect(), nearest: self.nearest(name) };
-                let model: ModelName = name.parse().map_err(|_too_odd| unknown())?;
-                let target = self.target(name).ok_or_else(unknown)?;
-                let entry = self.entries.get(&target);
-                Ok(Candidate {
-                    model,
-                    capabilities: entry.map(|entry| entry.capabilities).unwrap_or_default(),
-                    price: entry.and_then(|entry| entry.price),
-                    not_carried: Vec::new(),
-                    target,
-                })
+    fn pool<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+        policy: &Arc<Policy>,
+        named_many: bool,
+    ) -> Result<Pool, Unresolved> {
+        let mut candidates =
+            names.into_iter().map(|name| self.candidate(name)).collect::<Result<Vec<_>, _>>()?;
+        for name in policy.rule_models() {
+            // A rule may name what this configuration does not have: it is no choice then.
+            let Ok(candidate) = self.candidate(name.as_str()) else { continue };
+            if candidates.iter().all(|it| it.target != candidate.target) {
+                candidates.push(Candidate { by_rule: true, ..candidate });
+            }
+        }
+        Ok(Pool { candidates, policy: Arc::clone(policy), named_many })
+    }
+
+    /// Every model that can be listed, those of known price only where there are any; `echo` only where
+    /// there is nothing else.
+    fn all(&self) -> Vec<Candidate> {
+        let mut models = self.models();
+        if models.iter().any(|entry| entry.target.provider.as_str() != ECHO) {
+            models.retain(|entry| entry.target.provider.as_str() != ECHO);
+        }
+        if models.iter().any(|entry| entry.facts.price.is_some()) {
+            models.retain(|entry| entry.facts.price.is_some());
+        }
+        models
+            .into_iter()
+            .filter_map(|ModelEntry { target, facts }| {
+                let model = target.to_string().parse().ok()?;
+                Some(Candidate { facts, ..Candidate::named(model, target) })
             })
             .collect()
+    }
+
+    /// What a name stands for.
+    pub(crate) fn candidate(&self, name: &str) -> Result<Candidate, Unresolved> {
+        let unknown =
+            || Unresolved::Model(UnknownName { name: shortened(name), nearest: self.nearest(name) });
+        let model: ModelName = name.parse().map_err(|_too_odd| unknown())?;
+        let target = self.target(name).ok_or_else(unknown)?;
+        let facts = self.knowledge.models.get(&target).cloned().unwrap_or_default();
+        Ok(Candidate { facts, ..Candidate::named(model, target) })
     }
 
     /// Configured names first, then `provider/name`, then the provider a bare name is known by,
@@ -234,7 +350,11 @@ impl Catalog {
         if let Some(target) = split
             && let Some(upstream) = self.upstreams.get(&target.provider)
         {
-            return (self.entries.contains_key(&target) || upstream.serves(target.model.as_str()))
+            let alias = self.aliases.get(&target.model).filter(|known| known.provider == target.provider);
+            if let Some(known) = alias {
+                return Some(known.clone());
+            }
+            return (self.knowledge.models.contains_key(&target) || upstream.serves(target.model.as_str()))
                 .then_some(target);
         }
         let inferred = baton_upstream::infer_provider(name)
@@ -250,35 +370,28 @@ impl Catalog {
     }
 
     fn nearest(&self, name: &str) -> Vec<String> {
-        let short: String = name.chars().take(128).collect();
-        let mut known: Vec<(f64, String)> = self
-            .models()
-            .into_iter()
-            .map(|entry| entry.target.to_string())
-            .chain(self.aliases.keys().chain(self.routes.keys()).map(ToString::to_string))
-            .map(|candidate| (strsim::jaro_winkler(&short, &candidate), candidate))
-            .filter(|(score, _)| *score > 0.75)
-            .collect();
-        known.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        known.truncate(3);
-        known.into_iter().map(|(_, candidate)| candidate).collect()
+        let models = self.models().into_iter().map(|entry| entry.target.to_string());
+        let others = self.aliases.keys().chain(self.routes.keys()).map(ToString::to_string);
+        nearest(name, models.chain(others))
     }
 }
 
-const fn bare(target: Target) -> ModelEntry {
-    ModelEntry {
-        target,
-        aliases: Vec::new(),
-        capabilities: Capabilities {
-            context_window: None,
-            max_output_tokens: None,
-            vision: None,
-            audio: None,
-            tools: None,
-            structured_output: None,
-            logprobs: None,
-            reasoning: None,
-        },
-        price: None,
-    }
+/// The built-in provider.
+const ECHO: &str = "echo";
+
+/// A client's name, short enough for an error.
+fn shortened(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
+/// Known names that look like the given one, best first.
+fn nearest(name: &str, known: impl Iterator<Item = String>) -> Vec<String> {
+    let short = shortened(name);
+    let mut known: Vec<(f64, String)> = known
+        .map(|candidate| (strsim::jaro_winkler(&short, &candidate), candidate))
+        .filter(|(score, _)| *score > 0.75)
+        .collect();
+    known.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    known.truncate(3);
+    known.into_iter().map(|(_, candidate)| candidate).collect()
 }

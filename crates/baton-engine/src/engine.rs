@@ -6,17 +6,18 @@ use arc_swap::ArcSwap;
 use baton_audit::{Decision, DecisionKind, IdSource, Journal, JournalError, Record};
 use baton_model::{DecisionId, Fault, FaultKind, RunId, Target};
 use baton_policy::{
-    Candidate, Features, History, Inputs, Next, PLANNER_VERSION, Plan, Reason, ReasonCode, ReasonSource,
-    Rejection, Row, Stage, Verdict, next, plan,
+    Candidate, History, Inputs, Next, PLANNER_VERSION, Plan, Planned, Reason, ReasonCode, ReasonSource,
+    Rejection, Row, Stage, Verdict, next, plan, reaction,
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Failure, attempt};
-use crate::features::features;
-use crate::health::HealthBoard;
-use crate::prepare::{Converted, prepare};
-use crate::{Ask, Head, ModelSpec, Pool, Refusal, RefusalKind, Reply, Settings, UnknownModel};
+use crate::attempt::{Failed, Failure, attempt};
+use crate::consider::{Considered, Outlook, Purpose, credentials};
+use crate::effects::changed;
+use crate::health::{Form, HealthBoard, Keys, Picked, Probe};
+use crate::prepare::Converted;
+use crate::{Ask, Head, Pool, Refusal, RefusalKind, Reply, Settings, Unresolved};
 
 /// A sync that is late by more than this stops new requests: an answer could not be recorded in time.
 const SYNC_LATE_MS: u64 = 500;
@@ -26,7 +27,7 @@ const SYNC_LATE_MS: u64 = 500;
 pub struct Engine {
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) journal: Arc<Journal>,
-    pub(crate) health: HealthBoard,
+    pub(crate) outlook: Outlook,
     pub(crate) ids: IdSource,
     pub(crate) stopping: CancellationToken,
 }
@@ -36,14 +37,20 @@ pub(crate) struct Run<'a> {
     pub(crate) ask: &'a Ask,
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: Pool,
-    pub(crate) features: Features,
+    /// A cheap estimate from the bytes.
+    pub(crate) input_tokens: u64,
     pub(crate) converted: Converted,
     pub(crate) id: RunId,
     pub(crate) began: Instant,
     pub(crate) attempts: u32,
     pub(crate) parent: Option<DecisionId>,
-    /// Whose turn it was among the credentials when the target was first tried.
-    pub(crate) credential_turn: Option<usize>,
+    /// The credentials of the present target that were tried.
+    tried: Vec<usize>,
+    /// What rules set and the client's dialect has no word for, and what of the client's wishes the
+    /// policy does not follow.
+    wordless: Vec<String>,
+    /// The rights to try targets that may be well again.
+    probes: Vec<(Target, Probe)>,
     /// What the first decision of the plan carries; taken by it.
     plan: Option<(Box<Inputs>, Vec<Row>)>,
 }
@@ -54,8 +61,8 @@ pub(crate) struct Choice {
     pub(crate) candidate: Candidate,
     pub(crate) from: Option<Target>,
     pub(crate) reason: Reason,
-    /// Which of the provider's credentials, counted from the one whose turn it is.
-    pub(crate) credential_skip: usize,
+    /// Which of the provider's credentials; none where the client brings one. Taken by the attempt.
+    pub(crate) credential: Option<Picked>,
 }
 
 impl Engine {
@@ -68,7 +75,13 @@ impl Engine {
         ids: IdSource,
         stopping: CancellationToken,
     ) -> Self {
-        Self { settings: ArcSwap::new(settings), journal, health: HealthBoard::default(), ids, stopping }
+        Self {
+            settings: ArcSwap::new(settings),
+            journal,
+            outlook: Outlook { ids: ids.clone(), ..Outlook::default() },
+            ids,
+            stopping,
+        }
     }
 
     /// The configuration in force.
@@ -80,6 +93,12 @@ impl Engine {
     /// Puts a configuration in force for requests that begin from now on.
     pub fn apply(&self, settings: Arc<Settings>) {
         self.settings.store(settings);
+    }
+
+    /// How every target is.
+    #[must_use]
+    pub fn health(&self) -> &HealthBoard {
+        &self.outlook.health
     }
 
     /// Makes ids for surfaces.
@@ -112,78 +131,58 @@ impl Engine {
     /// [`Refusal`], with the decision behind it where one was made.
     pub async fn answer(&self, ask: &Ask) -> Result<Reply, Refusal> {
         self.admit()?;
-        let settings = self.settings.load_full();
-        let mut pool = Self::pool(ask, &settings)?;
-        let converted = Converted::default();
-        if ask.strict {
-            note_what_is_not_carried(ask, &converted, &settings, &mut pool)?;
-        }
-        let features = features(&ask.body, ask.stream).map_err(baton_dialect::DecodeError::from)?;
-        let inputs = Box::new(Inputs {
-            policy: pool.policy.reference.clone(),
-            features,
-            candidates: pool.candidates.clone(),
-            key_models: ask.caller.models.clone(),
-            providers: ask.providers.clone(),
-            retries: pool.policy.retries,
-        });
-        let Plan { order, table, reason } = plan(&inputs);
+        let Considered { settings, pool, mut inputs, converted, probes } =
+            self.outlook.consider(self.settings(), ask, Purpose::Answer)?;
+        let wordless = pool.ignored(ask).collect();
         let mut run = Run {
             ask,
             settings,
             pool,
-            features,
+            input_tokens: inputs.features.input_tokens,
             converted,
             id: self.ids.run(),
             began: Instant::now(),
             attempts: 0,
             parent: None,
-            credential_turn: None,
-            plan: Some((inputs, table)),
+            tried: Vec::new(),
+            wordless,
+            probes,
+            plan: None,
         };
-        let mut candidates = order
-            .iter()
-            .filter_map(|at| run.pool.candidates.get(usize::try_from(*at).ok()?).cloned())
-            .collect::<Vec<_>>()
-            .into_iter();
-        match candidates.next() {
-            None => Err(self.refuse(&mut run, reason).await),
-            Some(first) => {
-                let choice = Choice {
-                    kind: DecisionKind::Select,
-                    candidate: first,
-                    from: None,
-                    reason,
-                    credential_skip: 0,
-                };
-                self.drive(&mut run, choice, candidates).await
+        let Plan { order, table, reason, rule, stays, last_resort } = loop {
+            match plan(&run.pool.policy, run.settings.catalog.knowledge(), &inputs) {
+                Planned::Plan(plan) => break plan,
+                // Asked once: with an answer among the inputs, the next call gives a plan.
+                Planned::Ask(question) => {
+                    inputs.judged = Some(self.ask_judge(&mut run, &inputs, &question).await);
+                }
             }
+        };
+        let candidates: Vec<Candidate> = order
+            .iter()
+            .filter_map(|at| inputs.candidates.get(usize::try_from(*at).ok()?).cloned())
+            .collect();
+        run.plan = Some((inputs, table));
+        let policy = Arc::clone(&run.pool.policy);
+        let rule = rule.and_then(|at| policy.document.rules.get(usize::try_from(at).ok()?));
+        let effects = rule.map(|rule| changed(ask, &rule.then)).transpose();
+        let effects = effects.map_err(baton_dialect::DecodeError::from)?.flatten();
+        if let Some((ask, wordless)) = &effects {
+            run.ask = ask;
+            run.wordless.extend(wordless.iter().cloned());
+            run.converted = Converted::default();
         }
-    }
-
-    fn pool(ask: &Ask, settings: &Settings) -> Result<Pool, Refusal> {
-        if let Some(byok) = &ask.byok {
-            return Self::byok_pool(ask, byok, settings);
-        }
-        settings.catalog.resolve(&ask.models).map_err(|unknown| unknown_model(&unknown))
-    }
-
-    /// With a provider key of the client's own, the named provider is the only candidate.
-    fn byok_pool(ask: &Ask, byok: &crate::Byok, settings: &Settings) -> Result<Pool, Refusal> {
-        let provider = &byok.provider;
-        if settings.catalog.upstream(provider).is_none() {
-            let mut refusal = Refusal::new(
-                RefusalKind::Invalid,
-                format!("the provider `{provider}` of `x-provider` is not configured"),
-            );
-            refusal.param = Some("x-provider".to_owned());
-            return Err(refusal);
-        }
-        let named = byok.model.clone().or_else(|| ask.models.names.first().cloned()).unwrap_or_default();
-        let prefix = format!("{provider}/");
-        let full = format!("{provider}/{}", named.strip_prefix(&prefix).unwrap_or(&named));
-        let spec = ModelSpec { names: vec![full], list: ask.models.list };
-        settings.catalog.resolve(&spec).map_err(|unknown| unknown_model(&unknown))
+        let mut candidates = candidates.into_iter();
+        let Some(candidate) = candidates.next() else {
+            return Err(self.refuse(&mut run, reason).await);
+        };
+        // Those who are tried later ask again then.
+        run.probes.retain(|(target, _)| *target == candidate.target);
+        let kind = if stays { DecisionKind::Stay } else { DecisionKind::Select };
+        let credential = self.first_credential(&run, &candidate.target);
+        let choice = Choice { kind, candidate, from: None, reason, credential };
+        let retries = if last_resort { 0 } else { policy.document.fallback.retries };
+        self.drive(&mut run, choice, candidates, retries).await
     }
 
     async fn drive(
@@ -191,88 +190,131 @@ impl Engine {
         run: &mut Run<'_>,
         mut choice: Choice,
         mut others: std::vec::IntoIter<Candidate>,
+        retries: u32,
     ) -> Result<Reply, Refusal> {
         let mut attempts_on_target = 0;
         loop {
             attempts_on_target += 1;
-            let failure = match attempt(self, run, &choice).await {
+            run.tried.extend(choice.credential.as_ref().map(|picked| picked.index));
+            let failed = match attempt(self, run, &mut choice).await {
                 Ok(reply) => return Ok(reply),
                 Err(Failure::Refused(refusal)) => return Err(*refusal),
                 Err(Failure::Failed(failed)) => failed,
             };
-            let fault = &failure.fault;
             let target = choice.candidate.target.clone();
-            if fault.kind == FaultKind::Unauthorized && Self::another_credential(run, &choice) {
-                choice = Choice {
-                    kind: DecisionKind::Retry,
-                    from: Some(target),
-                    reason: retry_reason(&choice.candidate, fault.kind),
-                    credential_skip: choice.credential_skip + 1,
-                    candidate: choice.candidate,
-                };
-                continue;
-            }
-            let budget = matches!(
-                baton_policy::reaction(fault.kind),
-                baton_policy::Action::RetrySame | baton_policy::Action::NextElseSame
-            ) && attempts_on_target <= run.pool.policy.retries.min(3)
-                && self.health.of(&target.provider).claim_retry();
+            let wants_other = reaction(failed.fault.kind).other_credential;
+            let mut credential = wants_other.then(|| self.another_credential(run, &target)).flatten();
             let history = History {
                 attempts_on_target,
-                retries: run.pool.policy.retries,
+                retries,
+                credentials_left: credential.is_some(),
                 others_left: others.len() > 0,
-                budget,
+                budget: true,
                 random: rand::random(),
                 time_left: run.time_left(),
             };
-            match next(fault.kind, fault.retry_after, &history) {
+            let after = |history: &History| next(failed.fault.kind, failed.fault.retry_after, history);
+            let next = match after(&history) {
+                Next::Retry { .. } if !self.outlook.health.claim_retry(&target.provider) => {
+                    after(&History { budget: false, ..history })
+                }
+                next => next,
+            };
+            let next = match next {
                 Next::Retry { after } => {
                     tokio::time::sleep(after).await;
-                    choice = Choice {
-                        kind: DecisionKind::Retry,
-                        from: Some(target),
-                        reason: retry_reason(&choice.candidate, fault.kind),
-                        credential_skip: choice.credential_skip,
-                        candidate: choice.candidate,
-                    };
+                    // Others may have found meanwhile that it is down.
+                    if others.len() > 0 && !self.is_up(run, &target) { Next::Fallback } else { next }
                 }
-                Next::Fallback if !run.time_left().is_zero() => match others.next() {
+                Next::Credential | Next::Fallback | Next::Stop => next,
+            };
+            let again = |choice: Choice, credential: Option<Picked>| Choice {
+                kind: DecisionKind::Retry,
+                from: Some(target.clone()),
+                reason: retry_reason(&choice.candidate, &failed.fault),
+                credential,
+                candidate: choice.candidate,
+            };
+            choice = match next {
+                Next::Retry { .. } => {
+                    run.tried.clear();
+                    let credential = self.first_credential(run, &target);
+                    again(choice, credential)
+                }
+                Next::Credential => again(choice, credential.take()),
+                Next::Fallback => match self.next_candidate(run, &mut others) {
                     Some(candidate) => {
                         attempts_on_target = 0;
-                        run.credential_turn = None;
-                        choice = Choice {
+                        run.tried.clear();
+                        Choice {
                             kind: DecisionKind::Fallback,
                             reason: Reason::after_fault(
                                 ReasonCode::FallbackAfterFault,
                                 &target.to_string(),
                                 &candidate.target.to_string(),
-                                fault.kind,
+                                failed.fault.kind,
                             ),
                             from: Some(target),
+                            credential: self.first_credential(run, &candidate.target),
                             candidate,
-                            credential_skip: 0,
-                        };
+                        }
                     }
-                    None => return Err(self.stop(run, &target, *failure)),
+                    None => return Err(self.stop(run, &target, *failed)),
                 },
-                Next::Fallback | Next::Stop => return Err(self.stop(run, &target, *failure)),
+                Next::Stop => return Err(self.stop(run, &target, *failed)),
+            };
+        }
+    }
+
+    /// The next candidate of the plan. One that is not well any more is passed over, unless it is the
+    /// last.
+    fn next_candidate(
+        &self,
+        run: &mut Run<'_>,
+        others: &mut std::vec::IntoIter<Candidate>,
+    ) -> Option<Candidate> {
+        loop {
+            let candidate = others.next()?;
+            let keys = run.keys(&candidate.target);
+            let now = self.outlook.health.snapshot(&candidate.target, keys, None, Instant::now());
+            if others.len() == 0 || now.health.down.is_none() {
+                run.probes.extend(now.probe.map(|probe| (candidate.target.clone(), probe)));
+                return Some(candidate);
             }
         }
     }
 
-    /// Whether the provider has a credential that this request has not tried.
-    fn another_credential(run: &Run<'_>, choice: &Choice) -> bool {
-        let provider = &choice.candidate.target.provider;
-        let own = run.ask.byok.as_ref().is_some_and(|byok| byok.provider == *provider);
-        let count = run.settings.catalog.upstream(provider).map_or(0, |upstream| upstream.credential_count());
-        !own && choice.credential_skip + 1 < count
+    fn is_up(&self, run: &Run<'_>, target: &Target) -> bool {
+        self.outlook.health.view(target, run.keys(target), None, Instant::now()).down.is_none()
+    }
+
+    /// The credential to begin with; none where the client brings one.
+    fn first_credential(&self, run: &Run<'_>, target: &Target) -> Option<Picked> {
+        let count = credentials(&run.settings, &target.provider);
+        (!run.brings_key(target)).then(|| self.credential(target, count))
+    }
+
+    /// The credential whose turn it is; whichever it is where all rest.
+    pub(crate) fn credential(&self, target: &Target, count: usize) -> Picked {
+        let picked = self.outlook.health.pick(target, count, &[], Instant::now());
+        picked.unwrap_or_else(|| self.outlook.health.last_resort(target, count))
+    }
+
+    /// A credential that this request has not tried with the target.
+    fn another_credential(&self, run: &Run<'_>, target: &Target) -> Option<Picked> {
+        if run.brings_key(target) {
+            return None;
+        }
+        let count = credentials(&run.settings, &target.provider);
+        self.outlook.health.pick(target, count, &run.tried, Instant::now())
     }
 
     /// Records that nothing is left to try, and says so.
-    fn stop(&self, run: &mut Run<'_>, target: &Target, failure: crate::attempt::Failed) -> Refusal {
-        let code = match baton_policy::reaction(failure.fault.kind) {
-            baton_policy::Action::Return => ReasonCode::NotRetryable,
-            _ => ReasonCode::Exhausted,
+    fn stop(&self, run: &mut Run<'_>, target: &Target, failure: Failed) -> Refusal {
+        let code = if reaction(failure.fault.kind).is_final() {
+            ReasonCode::NotRetryable
+        } else {
+            ReasonCode::Exhausted
         };
         let text = match code {
             ReasonCode::NotRetryable => {
@@ -295,20 +337,27 @@ impl Engine {
 
     /// Records that no candidate was eligible, and says why.
     async fn refuse(&self, run: &mut Run<'_>, reason: Reason) -> Refusal {
-        let rejections: Vec<Rejection> = run
+        let table: Vec<(Candidate, Row)> = run
             .plan
             .iter()
-            .flat_map(|(_, table)| table)
-            .filter_map(|row| match &row.verdict {
+            .flat_map(|(inputs, table)| inputs.candidates.iter().cloned().zip(table.iter().cloned()))
+            .collect();
+        let rejections: Vec<Rejection> = table
+            .iter()
+            .filter_map(|(_, row)| match &row.verdict {
                 Verdict::Rejected(rejection) => Some(rejection.clone()),
                 Verdict::Selected | Verdict::Eligible { .. } => None,
             })
             .collect();
-        let forbidden = !rejections.is_empty()
-            && rejections.iter().all(|rejection| rejection.code == ReasonCode::KeyNotAllowed);
-        let kind = if forbidden { RefusalKind::NotAllowed } else { RefusalKind::NotEligible };
-        let mut refusal = Refusal::new(kind, reason.text.clone());
-        refusal.code = rejections.first().map(|rejection| rejection.code.as_str().to_owned());
+        let mut refusal = Refusal::new(refusal_kind(&reason, &rejections), reason.text.clone());
+        refusal.code = match refusal.kind {
+            RefusalKind::Forbidden => Some(reason.code),
+            RefusalKind::Unmet => {
+                rejections.iter().find(|it| it.stage == Stage::Constraints).map(|it| it.code)
+            }
+            _ => rejections.first().map(|rejection| rejection.code),
+        }
+        .map(|code| code.as_str().to_owned());
         if let Some(rejection) = rejections.iter().find(|rejection| rejection.stage == Stage::Capability) {
             refusal.param = match (rejection.code, &rejection.observed) {
                 (ReasonCode::UnsupportedParameter, Some(names)) => {
@@ -319,7 +368,7 @@ impl Engine {
             };
         }
         let decision = run.decision(self, DecisionKind::Refuse, None, None, reason);
-        let head = run.head(&decision, None);
+        let head = Head { table, ..run.head(&decision, None) };
         match self.journal.append(&Record::Decision(Box::new(decision))) {
             Ok(receipt) => match self.journal.synced(&receipt).await {
                 Ok(()) => {}
@@ -335,7 +384,57 @@ impl Engine {
 impl Run<'_> {
     /// What is left until the total deadline.
     pub(crate) fn time_left(&self) -> std::time::Duration {
-        self.pool.policy.timeouts.total.saturating_sub(self.began.elapsed())
+        self.pool.policy.timeouts().total.saturating_sub(self.began.elapsed())
+    }
+
+    /// Whether the client brings its own key for the target's provider.
+    pub(crate) fn brings_key(&self, target: &Target) -> bool {
+        self.ask.byok.as_ref().is_some_and(|byok| byok.provider == target.provider)
+    }
+
+    /// Whose key goes to the target.
+    fn keys(&self, target: &Target) -> Keys {
+        if self.brings_key(target) {
+            Keys::Client
+        } else {
+            Keys::Own(credentials(&self.settings, &target.provider))
+        }
+    }
+
+    /// In which form the answer comes.
+    pub(crate) const fn form(&self) -> Form {
+        if self.ask.stream { Form::Stream } else { Form::Whole }
+    }
+
+    /// Whose conversation it is, where the policy looks at where conversations are.
+    pub(crate) fn conversation(&self) -> Option<(String, String)> {
+        let session = self.ask.labels.session.as_ref().filter(|_| self.pool.policy.may_switch())?;
+        Some((self.ask.caller.principal.clone(), session.clone()))
+    }
+
+    /// The right to try a target that may be well again, if this request has it.
+    pub(crate) fn take_probe(&mut self, target: &Target) -> Option<Probe> {
+        let at = self.probes.iter().position(|(of, _)| of == target)?;
+        Some(self.probes.swap_remove(at).1)
+    }
+
+    /// A request of the gateway's own within this one.
+    pub(crate) fn beside<'b>(&self, ask: &'b Ask) -> Run<'b> {
+        Run {
+            ask,
+            settings: Arc::clone(&self.settings),
+            pool: Pool { candidates: Vec::new(), policy: Arc::clone(&self.pool.policy), named_many: false },
+            input_tokens: crate::features::estimate(ask.body.body().len()),
+            converted: Converted::default(),
+            id: self.id,
+            began: self.began,
+            attempts: 0,
+            parent: self.parent,
+            tried: Vec::new(),
+            wordless: Vec::new(),
+            probes: Vec::new(),
+            plan: None,
+        }
     }
 
     /// The next decision of the run. The first one carries inputs and table.
@@ -379,7 +478,11 @@ impl Run<'_> {
             inputs,
             table,
             dropped_parameters: Vec::new(),
-            ignored_parameters: if first { self.ask.ignored.clone() } else { Vec::new() },
+            ignored_parameters: if first {
+                self.ask.ignored.iter().chain(&self.wordless).cloned().collect()
+            } else {
+                Vec::new()
+            },
             labels: if first { self.ask.labels.clone() } else { baton_audit::Labels::default() },
         }
     }
@@ -397,24 +500,27 @@ impl Run<'_> {
             reason: decision.reason.code.as_str(),
             status: 200,
             upstream: http::HeaderMap::new(),
+            table: Vec::new(),
         }
     }
 }
 
-/// Puts down for each candidate which parameters it would lose.
-fn note_what_is_not_carried(
-    ask: &Ask,
-    converted: &Converted,
-    settings: &Settings,
-    pool: &mut Pool,
-) -> Result<(), Refusal> {
-    for candidate in &mut pool.candidates {
-        let target = &candidate.target;
-        let Some(upstream) = settings.catalog.upstream(&target.provider) else { continue };
-        let most = candidate.capabilities.max_output_tokens;
-        candidate.not_carried = prepare(ask, converted, upstream, target, most)?.dropped;
+/// What a surface is told where no candidate is left.
+fn refusal_kind(reason: &Reason, rejections: &[Rejection]) -> RefusalKind {
+    let any = |stage| rejections.iter().any(|rejection| rejection.stage == stage);
+    if matches!(reason.code, ReasonCode::RefusedByRule | ReasonCode::StoppedByRule) {
+        RefusalKind::Forbidden
+    } else if !rejections.is_empty()
+        && rejections.iter().all(|rejection| rejection.code == ReasonCode::KeyNotAllowed)
+    {
+        RefusalKind::NotAllowed
+    } else if any(Stage::Constraints) {
+        RefusalKind::Unmet
+    } else if any(Stage::Health) {
+        RefusalKind::Unwell
+    } else {
+        RefusalKind::NotEligible
     }
-    Ok(())
 }
 
 pub(crate) fn not_recordable(error: &JournalError) -> Refusal {
@@ -428,22 +534,37 @@ pub(crate) fn not_recordable(error: &JournalError) -> Refusal {
     refusal
 }
 
-fn retry_reason(candidate: &Candidate, kind: FaultKind) -> Reason {
+fn retry_reason(candidate: &Candidate, fault: &Fault) -> Reason {
     let target = candidate.target.to_string();
-    Reason::after_fault(ReasonCode::RetryAfterFault, &target, &target, kind)
+    Reason::after_fault(ReasonCode::RetryAfterFault, &target, &target, fault.kind)
 }
 
-pub(crate) fn unknown_model(unknown: &UnknownModel) -> Refusal {
-    let hint = match unknown.nearest.as_slice() {
-        [] => "; `GET /v1/models` lists what this key may use".to_owned(),
+pub(crate) fn unresolved(unresolved: Unresolved) -> Refusal {
+    let did_you_mean = |nearest: &[String], otherwise: &str| match nearest {
+        [] => otherwise.to_owned(),
         names => format!("; did you mean `{}`?", names.join("`, `")),
     };
-    let mut refusal = Refusal::new(
-        RefusalKind::UnknownModel,
-        format!("the model `{}` does not exist here{hint}", unknown.name),
-    );
-    refusal.param = Some("model".to_owned());
-    refusal.code = Some("model_not_found".to_owned());
+    let (kind, message, param, code) = match unresolved {
+        Unresolved::Model(unknown) => {
+            let hint = did_you_mean(&unknown.nearest, "; `GET /v1/models` lists what this key may use");
+            let message = format!("the model `{}` does not exist here{hint}", unknown.name);
+            (RefusalKind::UnknownModel, message, "model", "model_not_found")
+        }
+        Unresolved::Policy(unknown) => {
+            let hint = did_you_mean(&unknown.nearest, "");
+            let message = format!("the policy `{}` does not exist here{hint}", unknown.name);
+            (RefusalKind::UnknownModel, message, "baton.policy", "policy_not_found")
+        }
+        Unresolved::NoPool(name) => {
+            let message = format!(
+                "the policy `{name}` names no models: give it a `pool`, or name models beside it with `x-baton-policy`"
+            );
+            (RefusalKind::Invalid, message, "model", "policy_without_pool")
+        }
+    };
+    let mut refusal = Refusal::new(kind, message);
+    refusal.param = Some(param.to_owned());
+    refusal.code = Some(code.to_owned());
     refusal
 }
 
@@ -455,6 +576,7 @@ const fn capability_param(code: ReasonCode) -> Option<&'static str> {
         ReasonCode::NoTools => Some("tools"),
         ReasonCode::NoStructuredOutput => Some("response_format"),
         ReasonCode::NoLogprobs => Some("logprobs"),
+        ReasonCode::NoReasoning => Some("reasoning_effort"),
         _ => None,
     }
 }

@@ -1,18 +1,27 @@
-//! Reads off a body what a decision needs to know, without reading what it says.
+//! Reads off a body what a decision needs to know, without keeping what it says.
+
+use std::borrow::Cow;
 
 use baton_model::{JsonError, RawObject};
-use baton_policy::Features;
+use baton_policy::{DeclaredTask, Features, Needs, Shape, estimate_tokens, read_task};
 use memchr::memmem;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-/// Bytes of text that make one token, roughly, over languages and code.
-const BYTES_PER_TOKEN: u64 = 4;
+/// As much of the last user message as is looked at.
+const TEXT_LIMIT: usize = 8 * 1024;
 
 /// What the body asks for.
 ///
 /// # Errors
 /// When a member that is read has the wrong type.
-pub(crate) fn features(body: &RawObject, stream: bool) -> Result<Features, JsonError> {
+pub(crate) fn features(
+    body: &RawObject,
+    stream: bool,
+    declared: Option<DeclaredTask>,
+    needs: Needs,
+) -> Result<Features, JsonError> {
     let messages = body.get("messages").unwrap_or_default();
     let system = body.get("system").unwrap_or_default();
     let tools = body.get("tools").unwrap_or_default();
@@ -21,8 +30,8 @@ pub(crate) fn features(body: &RawObject, stream: bool) -> Result<Features, JsonE
         Some(limit) => Some(limit),
         None => body.read::<u64>("max_tokens")?,
     };
-    Ok(Features {
-        input_tokens: estimate(messages.len() + system.len() + tools.len()),
+    let mut features = Features {
+        input_tokens: estimate_tokens(messages) + estimate_tokens(system) + estimate_tokens(tools),
         max_output_tokens: limit,
         tools: body
             .read::<Vec<IgnoredAny>>("tools")?
@@ -33,11 +42,83 @@ pub(crate) fn features(body: &RawObject, stream: bool) -> Result<Features, JsonE
             .get("response_format")
             .is_some_and(|format| memmem::find(format, b"json_schema").is_some()),
         logprobs: body.get("logprobs").is_some_and(|value| value == b"true"),
+        reasoning: body.get("reasoning_effort").is_some_and(|value| value != b"\"none\"" && value != b"null")
+            || body.get("thinking").is_some_and(|value| memmem::find(value, b"\"enabled\"").is_some()),
         stream,
-    })
+        declared_task: declared,
+        ..Features::default()
+    };
+    if needs.task {
+        let (text, count) = last_user_text(messages);
+        features.messages = count;
+        let shape = Shape {
+            tools: features.tools,
+            structured_output: features.structured_output,
+            images: features.images,
+            messages: count,
+            input_tokens: features.input_tokens,
+            max_output_tokens: features.max_output_tokens,
+        };
+        features.task = Some(Box::new(read_task(&text, &shape)));
+    }
+    Ok(features)
 }
 
-/// A count of tokens from a count of bytes.
+/// A message, as far as its text is sought. What has another form has no text.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default)]
+    role: Cow<'a, str>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+}
+
+/// The text of the last message of a user, at most its first 8 KB, and how many messages there are.
+pub(crate) fn last_user_text(messages: &[u8]) -> (String, u32) {
+    if messages.first() == Some(&b'"') {
+        return (serde_json::from_slice::<String>(messages).map(cut).unwrap_or_default(), 1);
+    }
+    let messages: Vec<&RawValue> = serde_json::from_slice(messages).unwrap_or_default();
+    let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+    let text = messages.iter().rev().find_map(|message| {
+        let message: Message<'_> = serde_json::from_str(message.get()).ok()?;
+        (message.role == "user")
+            .then(|| message.content.map(text_of).unwrap_or_default())
+            .filter(|text| !text.is_empty())
+    });
+    (text.unwrap_or_default(), count)
+}
+
+fn text_of(content: &RawValue) -> String {
+    if let Ok(text) = serde_json::from_str::<Cow<'_, str>>(content.get()) {
+        return cut(text.into_owned());
+    }
+    let parts: Vec<Part<'_>> = serde_json::from_str(content.get()).unwrap_or_default();
+    let mut all = String::new();
+    for text in parts.into_iter().filter_map(|part| part.text) {
+        if !all.is_empty() {
+            all.push('\n');
+        }
+        all.push_str(&text);
+        if all.len() >= TEXT_LIMIT {
+            break;
+        }
+    }
+    cut(all)
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_LIMIT));
+    text
+}
+
+/// A count of tokens from a count of bytes, where nothing but that is known.
 pub(crate) fn estimate(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(BYTES_PER_TOKEN)
+    u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(4)
 }

@@ -1,17 +1,22 @@
 //! Writes decisions and outcomes to the journal; an attempt that is dropped gets its end too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use baton_audit::{
     Decision, IdSource, Journal, JournalError, Outcome, OutcomeStatus, Receipt, Record, UsageSource,
 };
-use baton_model::{DecisionId, FaultKind, FinishReason, Price, Target, Usage};
+use baton_model::{DecisionId, Fault, FaultKind, FinishReason, Price, Target, Usage};
 use baton_telemetry::AttemptEnded;
+use baton_upstream::limits;
+use http::HeaderMap;
 use tokio::time::Instant;
 use tracing::Span;
 
 use crate::Engine;
 use crate::features::estimate;
+use crate::health::{Attempted, Ended, Form, HealthBoard};
+use crate::sticky::Sticky;
 
 /// An attempt whose decision is written and whose outcome is not.
 ///
@@ -24,13 +29,31 @@ pub(crate) struct OpenAttempt {
     decision: DecisionId,
     receipt: Receipt,
     target: Target,
-    price: Option<Price>,
-    input_estimate: u64,
+    terms: Terms,
+    health: Arc<HealthBoard>,
+    sticky: Arc<Sticky>,
     started: Instant,
     span: Span,
+    retry_after: Option<Duration>,
+    /// Whether the board knows already that the answer began well.
+    told: bool,
     /// What is known so far.
     pub(crate) seen: Seen,
     closed: bool,
+}
+
+/// What an attempt is made with, as far as its end has to know.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) price: Option<Price>,
+    pub(crate) input_estimate: u64,
+    /// The credential, and the right to try a target that may be well again.
+    pub(crate) attempted: Attempted,
+    pub(crate) form: Form,
+    /// How long the target rests that does not say for how long.
+    pub(crate) cooldown: Duration,
+    /// Whose conversation it is, where the policy looks at that: principal and session.
+    pub(crate) conversation: Option<(String, String)>,
 }
 
 /// What has been learnt of an attempt so far.
@@ -77,8 +100,7 @@ impl OpenAttempt {
         engine: &Engine,
         decision: Decision,
         target: Target,
-        price: Option<Price>,
-        input_estimate: u64,
+        terms: Terms,
         span: Span,
     ) -> Result<Self, JournalError> {
         let id = decision.id;
@@ -90,10 +112,13 @@ impl OpenAttempt {
             decision: id,
             receipt,
             target,
-            price,
-            input_estimate,
+            terms,
+            health: Arc::clone(&engine.outlook.health),
+            sticky: Arc::clone(&engine.outlook.sticky),
             started: Instant::now(),
             span,
+            retry_after: None,
+            told: false,
             seen: Seen::default(),
             closed: false,
         })
@@ -107,6 +132,10 @@ impl OpenAttempt {
     /// Notes the commit point.
     pub(crate) fn note_content(&mut self) {
         self.seen.first_content.get_or_insert_with(Instant::now);
+        // A long stream says that its target is well by beginning, not by ending.
+        if self.terms.form == Form::Stream {
+            self.tell(None);
+        }
     }
 
     /// Records a whole answer.
@@ -115,8 +144,18 @@ impl OpenAttempt {
     }
 
     /// Records a failure.
-    pub(crate) fn fail(mut self, fault: FaultKind) {
-        self.close(OutcomeStatus::Failed, Some(fault));
+    pub(crate) fn fail(mut self, fault: &Fault) {
+        self.retry_after = fault.retry_after;
+        self.close(OutcomeStatus::Failed, Some(fault.kind));
+    }
+
+    /// Takes note of what the provider says is left of its rate limits.
+    pub(crate) fn note_limits(&self, headers: &HeaderMap) {
+        if let Some(credential) = &self.terms.attempted.credential
+            && let Some(limits) = limits(headers, self.ids.now_ms())
+        {
+            self.health.note_limits(&self.target, credential.index, limits, Instant::now());
+        }
     }
 
     fn close(&mut self, status: OutcomeStatus, fault: Option<FaultKind>) {
@@ -136,7 +175,7 @@ impl OpenAttempt {
             usage: counted,
             usage_source: counted
                 .map(|_| if seen.usage.is_some() { UsageSource::Provider } else { UsageSource::Estimated }),
-            cost: self.price.zip(counted).map(|(price, usage)| price.cost(&usage)),
+            cost: self.terms.price.zip(counted).map(|(price, usage)| price.cost(&usage)),
             first_content_us: seen.first_content.map(|at| micros(since(at))),
             total_us: micros(since(Instant::now())),
             bytes: seen.bytes,
@@ -154,6 +193,13 @@ impl OpenAttempt {
             usage: seen.usage.as_ref(),
         }
         .emit();
+        self.tell(fault);
+        if let Some((principal, session)) =
+            self.terms.conversation.as_ref().filter(|_| status == OutcomeStatus::Ok)
+        {
+            let cached = counted.map_or(self.terms.input_estimate, |usage| usage.input_tokens);
+            self.sticky.put(principal, session, &self.target, cached);
+        }
         self.record_span(&outcome);
         // Space was reserved with the decision, so this fails only with the disk itself. The
         // answer's decision is safe; its outcome will read as unknown.
@@ -162,10 +208,28 @@ impl OpenAttempt {
         }
     }
 
+    /// Tells the board how it went, once for each thing there is to tell.
+    fn tell(&mut self, fault: Option<FaultKind>) {
+        if std::mem::replace(&mut self.told, true) && fault.is_none() {
+            return;
+        }
+        let since = |at: Instant| at.saturating_duration_since(self.started);
+        let now = Instant::now();
+        let ended = Ended {
+            fault,
+            retry_after: self.retry_after,
+            default_cooldown: self.terms.cooldown,
+            first_content: self.seen.first_content.map(since),
+            total: since(now),
+            form: self.terms.form,
+        };
+        self.health.ended(&self.target, &mut self.terms.attempted, &ended, now);
+    }
+
     /// For an answer that was given in part and whose provider did not say what it used.
     fn estimated_usage(&self) -> Option<Usage> {
         self.seen.content_sent.then(|| Usage {
-            input_tokens: self.input_estimate,
+            input_tokens: self.terms.input_estimate,
             output_tokens: estimate(usize::try_from(self.seen.bytes).unwrap_or(usize::MAX)),
             ..Usage::default()
         })
@@ -209,6 +273,6 @@ impl Drop for OpenAttempt {
     }
 }
 
-fn micros(duration: std::time::Duration) -> u64 {
+fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -12,20 +12,31 @@
 mod ask;
 mod attempt;
 mod catalog;
+mod consider;
+mod dry_run;
+mod effects;
 mod engine;
 mod explain;
 mod features;
 mod health;
+mod judge;
 mod ledger;
 mod pass;
 mod prepare;
 mod pump;
 mod refusal;
 mod reply;
+mod sticky;
 
 pub use ask::{Ask, Byok, Caller, Explain, ModelSpec};
-pub use catalog::{Catalog, CatalogBuilder, ModelEntry, Policy, Pool, Route, Settings, UnknownModel};
+pub use catalog::{Catalog, CatalogBuilder, ModelEntry, Pool, Route, Settings, UnknownName, Unresolved};
+pub use consider::Outlook;
+pub use dry_run::DryRun;
 pub use engine::Engine;
+pub use health::{
+    Attempted, CredentialState, Ended, Form, HealthBoard, Keys, Manual, Picked, Probe, Scope, Snapshot,
+    TargetState,
+};
 pub use pass::{Pass, TokenCount};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{AnswerStream, Head, Reply, ReplyBody};

@@ -3,10 +3,7 @@
 use baton_audit::{DecisionKind, Labels};
 use baton_model::{Fault, FaultKind, ModelName, ProviderName, RequestId, Target};
 use baton_net::body::read_to_end;
-use baton_policy::{
-    Candidate, Capabilities, Features, Inputs, ProviderPreferences, Reason, ReasonCode, ReasonSource,
-};
-use baton_policy::{PLANNER_VERSION, Row, Verdict};
+use baton_policy::{Candidate, Inputs, PLANNER_VERSION, Plan, Planned, plan};
 use baton_telemetry::genai::attempt_span;
 use baton_upstream::{Call, CallPath, Credential, RawPath, UpstreamBody};
 use bytes::Bytes;
@@ -17,9 +14,10 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::attempt::{ERROR_LIMIT, shown};
-use crate::engine::{not_recordable, unknown_model};
+use crate::engine::{internal, not_recordable, unresolved};
 use crate::features::estimate;
-use crate::ledger::OpenAttempt;
+use crate::health::{Attempted, Form};
+use crate::ledger::{OpenAttempt, Terms};
 use crate::prepare::{Converted, prepare};
 use crate::{AnswerStream, Ask, Byok, Caller, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
 
@@ -80,40 +78,55 @@ impl Engine {
         };
         // A key that is held to a list of models may only pass what names one of them.
         let candidate = candidate(&pass)?;
-        let mut inputs = Inputs {
-            policy: settings.catalog.default_policy().reference.clone(),
-            features: Features::default(),
+        let catalog = &settings.catalog;
+        let inputs = Inputs {
+            policy: catalog.pass_policy().reference.clone(),
+            knowledge: catalog.knowledge_version().to_owned(),
             candidates: vec![candidate.clone()],
             key_models: pass.caller.models.clone(),
-            providers: ProviderPreferences::default(),
-            retries: 0,
+            passes: Some(crate::ledger::cut(pass.path.as_str(), 120).to_owned()),
+            ..Inputs::default()
         };
-        if baton_policy::plan(&inputs).order.is_empty() {
-            return Err(Refusal::new(
-                RefusalKind::NotAllowed,
-                "this key may not use the model, or the request names none",
-            ));
-        }
-        inputs.features.input_tokens = 0;
+        let planned = match plan(catalog.pass_policy(), catalog.knowledge(), &inputs) {
+            Planned::Plan(planned) if !planned.order.is_empty() => planned,
+            Planned::Plan(_) | Planned::Ask(_) => {
+                return Err(Refusal::new(
+                    RefusalKind::NotAllowed,
+                    "this key may not use the model, or the request names none",
+                ));
+            }
+        };
         let target = candidate.target.clone();
-        let decision = self.pass_decision(&pass, &settings.version, candidate, inputs);
+        let decision = self.pass_decision(&pass, &settings.version, candidate, inputs, planned);
         let mut head = Head {
             run: decision.run,
             decision: decision.id,
             target: target.to_string(),
             provider: target.provider.to_string(),
-            policy: "default".to_owned(),
+            policy: "pass-through@built-in".to_owned(),
             attempts: 1,
             reason: decision.reason.code.as_str(),
             status: 200,
             upstream: HeaderMap::new(),
+            table: Vec::new(),
         };
         let span = attempt_span(&target, target.provider.as_str(), false, &decision.id);
-        let mut open = OpenAttempt::begin(self, decision, target.clone(), None, 0, span)
+        let brings_key = pass.byok.as_ref().is_some_and(|byok| byok.provider == target.provider);
+        let picked = (!brings_key).then(|| self.credential(&target, upstream.credential_count()));
+        let turn = picked.as_ref().map_or(0, |picked| picked.index);
+        let terms = Terms {
+            price: None,
+            input_estimate: 0,
+            attempted: Attempted { credential: picked, probe: None },
+            form: Form::Whole,
+            cooldown: catalog.default_policy().cooldown(),
+            conversation: None,
+        };
+        let mut open = OpenAttempt::begin(self, decision, target.clone(), terms, span)
             .map_err(|error| not_recordable(&error))?;
         let credential = match pass.byok {
-            Some(byok) if byok.provider == target.provider => Credential::Byok(byok.key),
-            _ => Credential::Own(self.health.of(&target.provider).credential(upstream.credential_count())),
+            Some(byok) if brings_key => Credential::Byok(byok.key),
+            _ => Credential::Own(turn),
         };
         let call = Call {
             path: CallPath::Raw { method: pass.method, path: pass.path, content_type: pass.content_type },
@@ -123,7 +136,7 @@ impl Engine {
             query: pass.query,
             credential: credential.clone(),
         };
-        let timeouts = settings.catalog.default_policy().timeouts;
+        let timeouts = *settings.catalog.default_policy().timeouts();
         let sent = timeout(timeouts.total, upstream.send(call)).await;
         let response = match sent {
             Ok(Ok(response)) => response,
@@ -137,7 +150,7 @@ impl Engine {
             }
         };
         if let Err(error) = open.synced().await {
-            open.fail(FaultKind::Internal);
+            open.fail(&internal("the decision could not be synced"));
             return Err(not_recordable(&error));
         }
         open.seen.http_status = Some(response.status.as_u16());
@@ -169,7 +182,7 @@ impl Engine {
     /// [`Refusal`] as for an answer.
     pub async fn count_tokens(&self, ask: &Ask) -> Result<TokenCount, Refusal> {
         let settings = self.settings();
-        let pool = settings.catalog.resolve(&ask.models).map_err(|unknown| unknown_model(&unknown))?;
+        let pool = settings.catalog.resolve(&ask.models, None).map_err(unresolved)?;
         let Some(candidate) = pool.candidates.into_iter().next() else {
             return Err(Refusal::new(RefusalKind::Invalid, "no model was named"));
         };
@@ -213,6 +226,7 @@ impl Engine {
         config: &str,
         candidate: Candidate,
         inputs: Inputs,
+        planned: Plan,
     ) -> baton_audit::Decision {
         let target = candidate.target;
         baton_audit::Decision {
@@ -228,22 +242,14 @@ impl Engine {
             surface: pass.surface.to_owned(),
             requested: pass.model.iter().map(|model| crate::ledger::cut(model, 256).to_owned()).collect(),
             from: None,
-            reason: Reason {
-                code: ReasonCode::NamedProvider,
-                text: format!(
-                    "{} was named for `{}`",
-                    target.provider,
-                    crate::ledger::cut(pass.path.as_str(), 120)
-                ),
-                source: ReasonSource::Client,
-            },
+            reason: planned.reason,
             to: Some(target),
             to_model: Some(candidate.model),
             attempt: true,
             planner: PLANNER_VERSION,
             config: config.to_owned(),
             inputs: Some(Box::new(inputs)),
-            table: vec![Row { candidate: 0, verdict: Verdict::Selected }],
+            table: planned.table,
             dropped_parameters: Vec::new(),
             ignored_parameters: Vec::new(),
             labels: pass.labels.clone(),
@@ -260,17 +266,12 @@ fn candidate(pass: &Pass) -> Result<Candidate, Refusal> {
         refusal.param = Some("model".to_owned());
         refusal
     })?;
-    Ok(Candidate {
-        model: model.clone(),
-        target: Target { provider: pass.provider.clone(), model },
-        capabilities: Capabilities::default(),
-        price: None,
-        not_carried: Vec::new(),
-    })
+    let target = Target { provider: pass.provider.clone(), model: model.clone() };
+    Ok(Candidate::named(model, target))
 }
 
 fn failed(open: OpenAttempt, fault: Fault, head: Head) -> Refusal {
-    open.fail(fault.kind);
+    open.fail(&fault);
     Refusal::failed(fault, head)
 }
 
@@ -300,20 +301,18 @@ async fn next(flow: Option<Passing>) -> Option<(Result<Bytes, Fault>, Option<Pas
                 } else {
                     let kind =
                         if flow.status >= 500 { FaultKind::ServerError } else { FaultKind::InvalidRequest };
-                    flow.open.fail(kind);
+                    flow.open.fail(&Fault::new(kind, "the provider answered with an error"));
                 }
                 return None;
             }
             Ok(Some(Err(fault))) => {
-                flow.open.fail(fault.kind);
+                flow.open.fail(&fault);
                 return Some((Err(fault), None));
             }
             Err(_elapsed) => {
-                flow.open.fail(FaultKind::Timeout);
-                return Some((
-                    Err(Fault::new(FaultKind::Timeout, "the upstream's answer stopped coming")),
-                    None,
-                ));
+                let fault = Fault::new(FaultKind::Timeout, "the upstream's answer stopped coming");
+                flow.open.fail(&fault);
+                return Some((Err(fault), None));
             }
         }
     }

@@ -38,6 +38,12 @@ pub enum RefusalKind {
     NotAllowed,
     /// No model of the pool can do what was asked.
     NotEligible,
+    /// No model of the pool keeps the limits of the policy and the client.
+    Unmet,
+    /// A rule refuses the request.
+    Forbidden,
+    /// No model of the pool may be asked now.
+    Unwell,
     /// The attempts failed; the last failure's kind.
     Failed(FaultKind),
     /// The journal cannot take a decision, so none is made.

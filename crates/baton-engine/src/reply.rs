@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use baton_model::{DecisionId, Fault, RunId};
+use baton_policy::{Candidate, Row};
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::BoxStream;
@@ -40,6 +41,8 @@ pub struct Head {
     pub status: u16,
     /// Rate-limit and timing headers of the upstream; a pass-through adds its content type.
     pub upstream: HeaderMap,
+    /// The candidates with what was said of each, where none was eligible.
+    pub table: Vec<(Candidate, Row)>,
 }
 
 /// A whole answer, or one in pieces.

@@ -55,7 +55,12 @@ macro_rules! id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}{}", $prefix, self.0.as_simple())
+                // Written in one piece: an id is written ten times for each request.
+                let mut text = [0; $prefix.len() + 32];
+                let (prefix, digits) = text.split_at_mut($prefix.len());
+                prefix.copy_from_slice($prefix.as_bytes());
+                self.0.as_simple().encode_lower(digits);
+                f.write_str(std::str::from_utf8(&text).unwrap_or_default())
             }
         }
 

@@ -187,7 +187,7 @@ impl RawObject {
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         self.members
             .iter()
-            .find(|span| self.key(span) == key)
+            .find(|span| self.is(span, key))
             .map(|span| self.slice(&span.value))
             .filter(|value| *value != b"null")
     }
@@ -273,6 +273,17 @@ impl RawObject {
             let end = memchr::memchr(b'"', inner).unwrap_or(0);
             std::str::from_utf8(inner.get(..end).unwrap_or_default()).unwrap_or_default()
         })
+    }
+
+    /// Whether a member has this key. A key without escapes is compared where it stands.
+    fn is(&self, span: &Span, key: &str) -> bool {
+        match &span.unescaped {
+            Some(unescaped) => **unescaped == *key,
+            None => {
+                let from_key = self.body.get(span.whole.start + 1..span.value.start).unwrap_or_default();
+                from_key.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
+            }
+        }
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {

@@ -59,7 +59,8 @@ impl Price {
             (written, self.cache_write.unwrap_or(self.input)),
             (usage.output_tokens, self.output),
         ];
-        let micro: u128 = rows.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(price.0)).sum();
+        let costs = rows.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(price.0));
+        let micro = costs.fold(0, u128::saturating_add);
         NanoUsd(u64::try_from(micro.div_ceil(1_000_000)).unwrap_or(u64::MAX))
     }
 }

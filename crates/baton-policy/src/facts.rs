@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use baton_model::Price;
+use baton_model::{ModelName, Price};
 use serde::{Deserialize, Serialize};
 
 /// What is known of a model. All of it may be unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Facts {
+    /// Other names for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<ModelName>,
     /// What it can do.
     #[serde(skip_serializing_if = "Capabilities::is_unknown")]
     pub capabilities: Capabilities,

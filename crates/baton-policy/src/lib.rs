@@ -7,17 +7,36 @@
 //! - **Invariant:** a plan never names the same target twice, and every candidate has a verdict.
 //! - **Never here:** async, clocks, randomness, HTTP, SQL, names of providers.
 
+mod breaker;
 mod facts;
 mod failure;
 mod inputs;
 mod plan;
+mod policy;
+mod rule;
 mod scorer;
 mod task;
 mod verdict;
 
+pub use breaker::{Began, Breaker, BreakerState, Cooldown, Moved, ProbeId, Trip};
 pub use facts::{Capabilities, Facts};
-pub use failure::{Action, History, Next, next, reaction};
-pub use inputs::{Candidate, Features, Inputs, PolicyRef, ProviderPreferences, Timeouts};
-pub use plan::{PLANNER_VERSION, Plan, covers, plan};
-pub use task::{Complexity, TaskKind, TaskReading, UnknownTask};
+pub use failure::{Counts, History, MAX_RETRIES, Next, Reaction, SameTarget, next, reaction};
+pub use inputs::{
+    Candidate, Context, Current, DeclaredTask, Down, DownReason, Features, Health, Inputs, JudgeFailure,
+    Judged, Knowledge, Latency, PolicyRef, ProviderPreferences, Timeouts, Variable, Wishes,
+};
+pub use plan::{PLANNER_VERSION, Plan, Planned, Question, covers, plan};
+pub use policy::{
+    Balance, Capability, Constraints, DEFAULT_THRESHOLD, Fallback, Judge, Need, Needs, Order, Policy,
+    PolicyDocument,
+};
+pub use rule::{Actions, Rule, RuleMistake, RuleOutcome, RuleSet, Traced};
+pub use scorer::{
+    FEATURES_REVISION, FeatureSpec, KindPrior, MAX_MODELS, SHAPE_ROWS, Scorer, ScorerError, ScorerFile,
+    ScorerHeader, ScorerModel, ScorerSource, TextFeatures, TextShare,
+};
+pub use task::{
+    Complexity, Shape, TaskExample, TaskKind, TaskReading, UnknownTask, cross_validate, estimate_tokens,
+    read_task, train_task_kinds,
+};
 pub use verdict::{Reason, ReasonCode, ReasonSource, Rejection, Row, Stage, Verdict};

@@ -1,15 +1,43 @@
 //! Puts the candidates in order, stage by stage, and says why.
+//!
+//! Each candidate goes through the stages until one rejects it; what is left is ranked. The order of
+//! the stages is the order of [`Stage`].
 
-use baton_model::Target;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use baton_model::{ModelName, NanoUsd, Target, Usage};
 use serde::{Deserialize, Serialize};
 
+use crate::rule::Actions;
 use crate::{
-    Candidate, Capabilities, Features, Inputs, Reason, ReasonCode, ReasonSource, Rejection, Row, Stage,
+    Candidate, Constraints, DownReason, Inputs, Knowledge, Policy, Reason, ReasonCode, Rejection, Row, Stage,
     Verdict,
 };
 
+mod allow;
+mod capability;
+mod constraint;
+mod fixed;
+mod health;
+mod order;
+mod reason;
+mod switch;
+
+pub use allow::covers;
+
 /// The version of the planner, recorded with every decision: a replay needs the same one.
-pub const PLANNER_VERSION: u32 = 1;
+pub const PLANNER_VERSION: u32 = 2;
+
+/// What planning comes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planned {
+    /// A plan.
+    Plan(Plan),
+    /// A question to be answered first; the answer is an input of the next call.
+    Ask(Question),
+}
 
 /// Who is tried, in which order, and what was said about everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,175 +48,277 @@ pub struct Plan {
     pub table: Vec<Row>,
     /// Why the first one is first, or why there is none.
     pub reason: Reason,
+    /// The rule that matched, by its place in the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<u32>,
+    /// Whether the conversation stays where it is although another ranks higher.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stays: bool,
+    /// Whether none is well, so that one attempt is all there is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last_resort: bool,
+}
+
+/// What a judge is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Question {
+    /// Who is asked.
+    pub judge: ModelName,
+    /// How long it may take, in milliseconds.
+    pub timeout_ms: u64,
+    /// The candidates to choose from, by their place in the inputs.
+    pub choices: Vec<u32>,
+}
+
+/// What all stages look at.
+struct Case<'a> {
+    policy: &'a Policy,
+    knowledge: &'a Knowledge,
+    inputs: &'a Inputs,
+    /// The policy's limits and the client's.
+    constraints: Cow<'a, Constraints>,
+    actions: Option<&'a Actions>,
+    /// Whether lots decide, so that a weight of zero is no candidate.
+    by_lot: bool,
+}
+
+/// A candidate's way through the stages.
+#[derive(Clone, Debug, Default)]
+struct Cell {
+    rejection: Option<Rejection>,
+    score: Option<u64>,
 }
 
 /// Plans a request. Total: whatever the inputs, every candidate gets a verdict.
 #[must_use]
-pub fn plan(inputs: &Inputs) -> Plan {
-    let mut rejections: Vec<Option<Rejection>> =
-        (0..inputs.candidates.len()).map(|at| judge(inputs, at)).collect();
-    let mut order: Vec<usize> = rejections
-        .iter()
-        .enumerate()
-        .filter(|(_, rejection)| rejection.is_none())
-        .map(|(at, _)| at)
-        .collect();
-    order.sort_by_key(|at| inputs.candidates.get(*at).map(|candidate| preference(inputs, &candidate.target)));
+pub fn plan(policy: &Policy, knowledge: &Knowledge, inputs: &Inputs) -> Planned {
+    let rule = policy.rules.first_match(inputs);
+    let mut case = Case {
+        policy,
+        knowledge,
+        inputs,
+        constraints: if inputs.wishes.constraints.is_empty() {
+            Cow::Borrowed(&policy.document.constraints)
+        } else {
+            Cow::Owned(policy.document.constraints.and(&inputs.wishes.constraints))
+        },
+        actions: rule.and_then(|at| policy.document.rules.get(at)).map(|rule| &rule.then),
+        by_lot: false,
+    };
+    case.by_lot = case.draws();
+    let mut cells = case.cells();
+    let mut eligible: Vec<usize> = open(&cells);
+    let mut last_resort = false;
+    if eligible.is_empty()
+        && let Some(at) = case.last_resort(&cells)
+    {
+        if let Some(cell) = cells.get_mut(at) {
+            cell.rejection = None;
+        }
+        eligible.push(at);
+        last_resort = true;
+    }
+    let ranked = match case.rank(&mut cells, &mut eligible) {
+        Ok(ranked) => ranked,
+        Err(question) => return Planned::Ask(question),
+    };
+    let stays = case.stay(&ranked, &cells, &mut eligible);
     if inputs.providers.allow_fallbacks == Some(false) {
-        for at in order.drain(1.min(order.len())..) {
-            if let Some(slot) = rejections.get_mut(at) {
-                *slot = Some(rejection(Stage::Allow, ReasonCode::FallbackNotAllowed));
+        for at in eligible.drain(1.min(eligible.len())..) {
+            if let Some(cell) = cells.get_mut(at) {
+                cell.rejection = Some(rejection(Stage::Allow, ReasonCode::FallbackNotAllowed));
             }
         }
     }
-    let table = rejections
+    let table = table(cells, &eligible);
+    let reason = case.reason(&reason::Told { ranked, rule, stays, last_resort }, &eligible, &table);
+    Planned::Plan(Plan {
+        order: eligible.into_iter().map(small).collect(),
+        table,
+        reason,
+        rule: rule.map(small),
+        stays,
+        last_resort,
+    })
+}
+
+impl Case<'_> {
+    /// Takes every candidate through the stages.
+    fn cells(&self) -> Vec<Cell> {
+        let candidates = &self.inputs.candidates;
+        let mut cells = Vec::<Cell>::with_capacity(candidates.len());
+        let mut earlier = Earlier::of(candidates);
+        for (at, candidate) in candidates.iter().enumerate() {
+            let mut rejection = self.judge(candidate);
+            // The same target under another name may be allowed where the first is not.
+            let twin = earlier.find(at).and_then(|twin| cells.get(twin));
+            if twin.is_some_and(|twin| twin.rejection.is_none() || twin.rejection == rejection) {
+                rejection = Some(self::rejection(Stage::Allow, ReasonCode::ListedTwice));
+            } else {
+                earlier.note(at);
+            }
+            cells.push(Cell { rejection, score: None });
+        }
+        cells
+    }
+
+    /// The first stage that rejects a candidate, if one does.
+    fn judge(&self, candidate: &Candidate) -> Option<Rejection> {
+        capability::rejects(&candidate.facts.capabilities, &self.inputs.features)
+            .or_else(|| capability::carries(candidate))
+            .or_else(|| allow::rejects(self.inputs, candidate))
+            .or_else(|| health::rejects(candidate))
+            .or_else(|| self.rejects_when_well(candidate))
+    }
+
+    /// What is held against a candidate behind the question whether it is well.
+    fn rejects_when_well(&self, candidate: &Candidate) -> Option<Rejection> {
+        constraint::rejects(self, candidate)
+            .or_else(|| self.rule_rejects(candidate))
+            .or_else(|| self.lot_rejects(candidate))
+    }
+
+    /// The candidate that is the first to be well again, among those that are only unwell.
+    fn last_resort(&self, cells: &[Cell]) -> Option<usize> {
+        self.inputs
+            .candidates
+            .iter()
+            .zip(cells)
+            .enumerate()
+            .filter_map(|(at, (candidate, cell))| {
+                let unwell = cell.rejection.as_ref().is_some_and(|it| it.stage == Stage::Health);
+                let down = candidate.health.down.filter(|down| {
+                    unwell && !matches!(down.why, DownReason::Disabled | DownReason::Drained)
+                })?;
+                let fits = self.rejects_when_well(candidate).is_none();
+                fits.then_some((down.for_ms, &candidate.target, at))
+            })
+            .min()
+            .map(|(_, _, at)| at)
+    }
+
+    fn rule_rejects(&self, candidate: &Candidate) -> Option<Rejection> {
+        let Some(actions) = self.actions else {
+            return candidate.by_rule.then(|| rejection(Stage::Rules, ReasonCode::NotAskedFor));
+        };
+        let code = if actions.refuse.is_some() {
+            ReasonCode::RefusedByRule
+        } else if actions.stop {
+            ReasonCode::StoppedByRule
+        } else if actions.use_models.is_empty() && candidate.by_rule {
+            ReasonCode::NotAskedFor
+        } else if !actions.use_models.is_empty() && place(&actions.use_models, candidate).is_none()
+            || !actions.allow_models.is_empty() && !allow::any_covers(&actions.allow_models, candidate)
+        {
+            ReasonCode::NotInRule
+        } else {
+            return None;
+        };
+        Some(rejection(Stage::Rules, code))
+    }
+
+    /// What the request is expected to cost there.
+    fn cost(&self, candidate: &Candidate) -> Option<NanoUsd> {
+        let features = &self.inputs.features;
+        let cached = self.inputs.current.as_ref().filter(|current| current.target == candidate.target);
+        Some(candidate.facts.price?.cost(&Usage {
+            input_tokens: features.input_tokens,
+            cached_input_tokens: cached.map_or(0, |current| current.cached_tokens),
+            output_tokens: features.expected_output_tokens(),
+            ..Usage::default()
+        }))
+    }
+}
+
+/// Where a target was listed before: few are looked through, many are looked up.
+struct Earlier<'a> {
+    candidates: &'a [Candidate],
+    noted: Vec<usize>,
+    by_target: HashMap<&'a Target, usize>,
+}
+
+/// Up to here looking through is quicker.
+const FEW: usize = 24;
+
+impl<'a> Earlier<'a> {
+    fn of(candidates: &'a [Candidate]) -> Self {
+        let (few, many) = if candidates.len() <= FEW { (candidates.len(), 0) } else { (0, candidates.len()) };
+        Self { candidates, noted: Vec::with_capacity(few), by_target: HashMap::with_capacity(many) }
+    }
+
+    /// The last one noted that stands for the same target.
+    fn find(&self, at: usize) -> Option<usize> {
+        let target = &self.candidates.get(at)?.target;
+        if self.candidates.len() > FEW {
+            return self.by_target.get(target).copied();
+        }
+        self.noted
+            .iter()
+            .copied()
+            .rfind(|noted| self.candidates.get(*noted).is_some_and(|it| it.target == *target))
+    }
+
+    fn note(&mut self, at: usize) {
+        if self.candidates.len() <= FEW {
+            self.noted.push(at);
+        } else if let Some(candidate) = self.candidates.get(at) {
+            self.by_target.insert(&candidate.target, at);
+        }
+    }
+}
+
+/// The candidates that no stage has rejected.
+fn open(cells: &[Cell]) -> Vec<usize> {
+    cells.iter().enumerate().filter(|(_, cell)| cell.rejection.is_none()).map(|(at, _)| at).collect()
+}
+
+fn table(cells: Vec<Cell>, order: &[usize]) -> Vec<Row> {
+    let mut ranks = vec![None; cells.len()];
+    for (rank, at) in order.iter().enumerate() {
+        if let Some(slot) = ranks.get_mut(*at) {
+            *slot = Some(rank);
+        }
+    }
+    cells
         .into_iter()
+        .zip(ranks)
         .enumerate()
-        .map(|(at, rejected)| Row { candidate: small(at), verdict: verdict(rejected, at, &order) })
-        .collect::<Vec<_>>();
-    let reason = reason(inputs, &order, &table);
-    Plan { order: order.into_iter().map(small).collect(), table, reason }
+        .map(|(at, (cell, rank))| {
+            let verdict = match (cell.rejection, rank) {
+                (Some(rejection), _) => Verdict::Rejected(rejection),
+                (None, Some(0)) => Verdict::Selected,
+                (None, rank) => Verdict::Eligible { rank: small(rank.unwrap_or(usize::MAX)) },
+            };
+            Row { candidate: small(at), verdict, score: cell.score }
+        })
+        .collect()
+}
+
+/// Where a list of models names the candidate, by whatever name.
+fn place(models: &[ModelName], candidate: &Candidate) -> Option<usize> {
+    models.iter().position(|name| is_named(name, candidate))
+}
+
+fn is_named(name: &ModelName, candidate: &Candidate) -> bool {
+    *name == candidate.model
+        || allow::is_target(name.as_str(), &candidate.target)
+        || candidate.facts.aliases.contains(name)
+}
+
+fn target(inputs: &Inputs, at: usize) -> Option<&Target> {
+    inputs.candidates.get(at).map(|candidate| &candidate.target)
 }
 
 fn small(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-fn verdict(rejected: Option<Rejection>, at: usize, order: &[usize]) -> Verdict {
-    match (rejected, order.iter().position(|other| *other == at)) {
-        (Some(rejection), _) => Verdict::Rejected(rejection),
-        (None, Some(0)) => Verdict::Selected,
-        (None, rank) => Verdict::Eligible { rank: small(rank.unwrap_or(usize::MAX)) },
-    }
-}
-
-/// The first stage that rejects a candidate, if one does.
-fn judge(inputs: &Inputs, at: usize) -> Option<Rejection> {
-    let candidate = inputs.candidates.get(at)?;
-    if inputs.candidates.iter().take(at).any(|earlier| earlier.target == candidate.target) {
-        return Some(rejection(Stage::Allow, ReasonCode::ListedTwice));
-    }
-    capability(&candidate.capabilities, &inputs.features)
-        .or_else(|| carries(candidate))
-        .or_else(|| allow(inputs, candidate))
-}
-
-fn carries(candidate: &Candidate) -> Option<Rejection> {
-    (!candidate.not_carried.is_empty()).then(|| Rejection {
-        observed: Some(candidate.not_carried.join(", ")),
-        ..rejection(Stage::Capability, ReasonCode::UnsupportedParameter)
-    })
-}
-
-fn capability(can: &Capabilities, needs: &Features) -> Option<Rejection> {
-    let output = needs.max_output_tokens.unwrap_or(0);
-    if let Some(window) = can.context_window
-        && needs.input_tokens.saturating_add(output) > window
-    {
-        let observed = format!("{} tokens", needs.input_tokens.saturating_add(output));
-        return Some(measured(ReasonCode::WindowTooSmall, observed, format!("{window} tokens")));
-    }
-    if let Some(limit) = can.max_output_tokens
-        && output > limit
-    {
-        return Some(measured(
-            ReasonCode::OutputLimitTooSmall,
-            format!("{output} tokens"),
-            format!("{limit} tokens"),
-        ));
-    }
-    [
-        (needs.images, can.vision, ReasonCode::NoVision),
-        (needs.audio, can.audio, ReasonCode::NoAudio),
-        (needs.tools > 0, can.tools, ReasonCode::NoTools),
-        (needs.structured_output, can.structured_output, ReasonCode::NoStructuredOutput),
-        (needs.logprobs, can.logprobs, ReasonCode::NoLogprobs),
-    ]
-    .into_iter()
-    .find(|(needed, able, _)| *needed && *able == Some(false))
-    .map(|(_, _, code)| rejection(Stage::Capability, code))
-}
-
-fn allow(inputs: &Inputs, candidate: &Candidate) -> Option<Rejection> {
-    if let Some(models) = &inputs.key_models {
-        let named = candidate.model.as_str();
-        let target = candidate.target.to_string();
-        if !models.iter().any(|pattern| covers(pattern, named) || covers(pattern, &target)) {
-            return Some(rejection(Stage::Allow, ReasonCode::KeyNotAllowed));
-        }
-    }
-    let provider = &candidate.target.provider;
-    if inputs.providers.only.as_ref().is_some_and(|only| !only.contains(provider)) {
-        return Some(rejection(Stage::Allow, ReasonCode::ProviderNotInOnly));
-    }
-    if inputs.providers.ignore.contains(provider) {
-        return Some(rejection(Stage::Allow, ReasonCode::ProviderIgnored));
-    }
-    None
-}
-
-/// Whether a pattern of an allow-list covers a name: equal, or equal up to a trailing `*`.
-#[must_use]
-pub fn covers(pattern: &str, name: &str) -> bool {
-    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
-}
-
-/// The place of a target's provider in the client's wishes; those not named come after.
-fn preference(inputs: &Inputs, target: &Target) -> usize {
-    let wanted = &inputs.providers.order;
-    wanted.iter().position(|provider| *provider == target.provider).unwrap_or(wanted.len())
-}
-
 const fn rejection(stage: Stage, code: ReasonCode) -> Rejection {
     Rejection { stage, code, observed: None, limit: None }
 }
 
-const fn measured(code: ReasonCode, observed: String, limit: String) -> Rejection {
-    Rejection { stage: Stage::Capability, code, observed: Some(observed), limit: Some(limit) }
-}
-
-fn reason(inputs: &Inputs, order: &[usize], table: &[Row]) -> Reason {
-    let skipped = skipped(inputs, order.first().copied(), table);
-    let Some(first) = order.first().and_then(|at| inputs.candidates.get(*at)) else {
-        let text = if skipped.is_empty() {
-            "no model was named".to_owned()
-        } else {
-            format!("no model is left: {}", skipped.join(", "))
-        };
-        return Reason { code: ReasonCode::Exhausted, text, source: ReasonSource::Policy };
-    };
-    let target = &first.target;
-    let (code, source, mut text) = if inputs.candidates.len() == 1 {
-        (ReasonCode::OnlyModel, ReasonSource::Client, format!("{target} was the only model named"))
-    } else if inputs.providers.order.contains(&target.provider) {
-        (
-            ReasonCode::ProviderOrder,
-            ReasonSource::Client,
-            format!("{target} is first in the provider order of the request"),
-        )
-    } else if order.first() == Some(&0) {
-        (ReasonCode::FirstInOrder, ReasonSource::Client, format!("{target} is first in the list"))
-    } else {
-        (ReasonCode::FirstEligible, ReasonSource::Policy, format!("{target} is the first that fits"))
-    };
-    if !skipped.is_empty() {
-        text.push_str(": ");
-        text.push_str(&skipped.join(", "));
-    }
-    Reason { code, text, source }
-}
-
-/// The rejected candidates that stood before the chosen one (or all), each as half a sentence.
-fn skipped(inputs: &Inputs, chosen: Option<usize>, table: &[Row]) -> Vec<String> {
-    table
-        .iter()
-        .zip(&inputs.candidates)
-        .take(chosen.unwrap_or(usize::MAX))
-        .filter_map(|(row, candidate)| match &row.verdict {
-            Verdict::Rejected(rejection) => Some(format!("{} {}", candidate.target, rejection.code.clause())),
-            Verdict::Selected | Verdict::Eligible { .. } => None,
-        })
-        .collect()
+const fn measured(stage: Stage, code: ReasonCode, observed: String, limit: String) -> Rejection {
+    Rejection { stage, code, observed: Some(observed), limit: Some(limit) }
 }
 
 #[cfg(test)]

@@ -1,9 +1,24 @@
 //! Tells what kind of task a request is, and how hard, from its text and shape.
 
+mod classify;
+mod complexity;
+mod language;
+mod length;
+mod lexicon;
+mod lookup;
+mod scan;
+mod tokens;
+mod train;
+mod words;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+
+use self::classify::{Evidence, model};
+pub use self::tokens::estimate_tokens;
+pub use self::train::{TaskExample, cross_validate, train_task_kinds};
 
 /// What kind of task a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -82,7 +97,7 @@ impl TaskKind {
 
 impl fmt::Display for TaskKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        f.pad(self.as_str())
     }
 }
 
@@ -152,3 +167,54 @@ pub struct TaskReading {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_tokens: Option<u32>,
 }
+
+/// The shape of a request beside its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// How many tools are on offer.
+    pub tools: u32,
+    /// Whether the answer must follow a schema.
+    pub structured_output: bool,
+    /// Whether there is a picture in it.
+    pub images: bool,
+    /// How many messages the conversation has.
+    pub messages: u32,
+    /// How many tokens all of it is, estimated.
+    pub input_tokens: u64,
+    /// The output limit the client set.
+    pub max_output_tokens: Option<u64>,
+}
+
+/// How much of a text is looked at, in bytes.
+const LOOKED_AT: usize = 8 * 1024;
+
+/// Reads the last message of the user, its first 8 KB, together with the shape of the request.
+#[must_use]
+pub fn read_task(text: &str, shape: &Shape) -> TaskReading {
+    let text = cut(text);
+    let scan = scan::scan(text);
+    let evidence = Evidence::collect(text, &scan, shape);
+    let (kind, confidence) = model().decide(&evidence);
+    let asked_tokens = length::asked_tokens(&evidence.words);
+    let (complexity, figures) = complexity::grade(&scan, shape, kind, evidence.words.len(), asked_tokens);
+    let share =
+        |bytes: u32| u32::try_from(u64::from(bytes) * 1_000 / u64::from(scan.solid.max(1))).unwrap_or(0);
+    TaskReading {
+        kind,
+        confidence,
+        complexity,
+        evidence: figures,
+        languages: evidence.languages.iter().map(|code| (*code).to_owned()).collect(),
+        code: share(scan.code_bytes),
+        math: share(scan.math_bytes),
+        asked_tokens,
+    }
+}
+
+/// The part of a text that is looked at, cut where a character begins.
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(LOOKED_AT)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,9 @@ pub struct Row {
     /// What became of it.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// The figure it was ranked by, where the order has one: nano-dollars, milliseconds or millionths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<u64>,
 }
 
 /// Why a decision was made: a code to count by, a sentence to read, and who spoke.
@@ -125,8 +128,72 @@ pub enum ReasonCode {
     NoStructuredOutput,
     /// No log probabilities.
     NoLogprobs,
+    /// No thinking before the answer.
+    NoReasoning,
     /// A parameter that it cannot carry, and the request is strict.
     UnsupportedParameter,
+    /// It failed too often lately.
+    BreakerOpen,
+    /// Another request is trying whether it is well again.
+    ProbeTaken,
+    /// It asked to be left in peace for a while.
+    CoolingDown,
+    /// Its rate limit is used up.
+    NoHeadroom,
+    /// None of its credentials is taken.
+    NoCredential,
+    /// An operator wants no new conversations there.
+    Drained,
+    /// An operator has switched it off.
+    Disabled,
+    /// A capability is demanded that it is not known to have.
+    CapabilityMissing,
+    /// A strength is demanded that it does not have in that measure.
+    StrengthTooLow,
+    /// A limit on cost holds, and its price is not known.
+    PriceUnknown,
+    /// The request is expected to cost more than the limit.
+    CostTooHigh,
+    /// Its price of a million tokens is above the limit.
+    PriceTooHigh,
+    /// It was slower lately than the limit.
+    TooSlow,
+    /// A rule names others.
+    NotInRule,
+    /// Only a rule names it, and that rule did not match.
+    NotAskedFor,
+    /// A rule refuses the request.
+    RefusedByRule,
+    /// A rule ends the run.
+    StoppedByRule,
+    /// Its weight is zero.
+    ZeroWeight,
+    /// A rule put it first.
+    ChosenByRule,
+    /// Drawn by lot, with weights.
+    DrawnByWeight,
+    /// The lowest expected cost.
+    Cheapest,
+    /// The quickest lately.
+    Fastest,
+    /// Little is known of how quick it is, so it was tried.
+    Exploring,
+    /// The best of quality, cost, speed and headroom together.
+    BestBalance,
+    /// Offers most of what the task wants.
+    BestAttributes,
+    /// The strongest at this kind of task.
+    BestStrengths,
+    /// The best expected quality for its cost.
+    BestExpected,
+    /// The judge is asked which model fits.
+    AsksJudge,
+    /// The judge named it.
+    Judged,
+    /// The conversation is with it, and no other is better by enough.
+    Stays,
+    /// None is well; this one is the first to be well again.
+    LastResort,
     /// The same target again after a failure.
     RetryAfterFault,
     /// Another target after a failure.
@@ -160,6 +227,38 @@ impl ReasonCode {
             Self::NoStructuredOutput => "no_structured_output",
             Self::NoLogprobs => "no_logprobs",
             Self::UnsupportedParameter => "unsupported_parameter",
+            Self::NoReasoning => "no_reasoning",
+            Self::BreakerOpen => "breaker_open",
+            Self::ProbeTaken => "probe_taken",
+            Self::CoolingDown => "cooling_down",
+            Self::NoHeadroom => "no_headroom",
+            Self::NoCredential => "no_credential",
+            Self::Drained => "drained",
+            Self::Disabled => "disabled",
+            Self::CapabilityMissing => "capability_missing",
+            Self::StrengthTooLow => "strength_too_low",
+            Self::PriceUnknown => "price_unknown",
+            Self::CostTooHigh => "cost_too_high",
+            Self::PriceTooHigh => "price_too_high",
+            Self::TooSlow => "too_slow",
+            Self::NotInRule => "not_in_rule",
+            Self::NotAskedFor => "not_asked_for",
+            Self::RefusedByRule => "refused_by_rule",
+            Self::StoppedByRule => "stopped_by_rule",
+            Self::ZeroWeight => "zero_weight",
+            Self::ChosenByRule => "chosen_by_rule",
+            Self::DrawnByWeight => "drawn_by_weight",
+            Self::Cheapest => "cheapest",
+            Self::Fastest => "fastest",
+            Self::Exploring => "exploring",
+            Self::BestBalance => "best_balance",
+            Self::BestAttributes => "best_attributes",
+            Self::BestStrengths => "best_strengths",
+            Self::BestExpected => "best_expected",
+            Self::AsksJudge => "asks_judge",
+            Self::Judged => "judged",
+            Self::Stays => "stays",
+            Self::LastResort => "last_resort",
             Self::RetryAfterFault => "retry_after_fault",
             Self::FallbackAfterFault => "fallback_after_fault",
             Self::Exhausted => "exhausted",
@@ -184,6 +283,25 @@ impl ReasonCode {
             Self::NoStructuredOutput => "has no structured output",
             Self::NoLogprobs => "gives no log probabilities",
             Self::UnsupportedParameter => "cannot carry every parameter, and the request is strict",
+            Self::NoReasoning => "does no reasoning",
+            Self::BreakerOpen => "failed too often lately",
+            Self::ProbeTaken => "is being tried by another request",
+            Self::CoolingDown => "asked to be left in peace for a while",
+            Self::NoHeadroom => "has used up its rate limit",
+            Self::NoCredential => "has no credential that is taken",
+            Self::Drained => "takes no new conversations",
+            Self::Disabled => "is switched off",
+            Self::CapabilityMissing => "is not known to have what is demanded",
+            Self::StrengthTooLow => "is not strong enough at what is demanded",
+            Self::PriceUnknown => "has no known price, and there is a limit on cost",
+            Self::CostTooHigh => "would cost more than the limit",
+            Self::PriceTooHigh => "has a price above the limit",
+            Self::TooSlow => "was slower lately than the limit",
+            Self::NotInRule => "is not among the models of the rule",
+            Self::NotAskedFor => "is only for a rule that did not match",
+            Self::RefusedByRule => "is refused by a rule",
+            Self::StoppedByRule => "is stopped by a rule",
+            Self::ZeroWeight => "has a weight of zero",
             _ => "was not eligible",
         }
     }

@@ -1,7 +1,8 @@
 //! Keeps the audit log and the keys in one SQLite file.
 //!
-//! The queries are plain texts, bound and never assembled, and not checked against a database at
-//! build time: a build needs no database, and the conformance suite in `baton-testkit` runs each
+//! What is asked in which order is in `baton-audit` (`Database`); here are the texts of the
+//! statements, and what binds and fetches. The texts are constant and not checked against a database
+//! at build time: a build needs no database, and the conformance suite in `baton-testkit` runs each
 //! of them, on both stores.
 //!
 //! - Start with [`SqliteStore`].
@@ -11,7 +12,7 @@
 mod audit;
 mod error;
 mod keys;
-mod row;
 mod store;
+mod text;
 
 pub use store::{OpenError, SqliteStore};

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use baton_model::{FaultKind, Target, Usage};
-use metrics::{counter, gauge, histogram};
+use metrics::{counter, gauge};
 
 use crate::Metric;
+use crate::meter::{TargetMeter, attempts, count_request};
 
 /// An attempt at an upstream ended.
 #[derive(Debug)]
@@ -27,29 +28,19 @@ pub struct AttemptEnded<'a> {
 impl AttemptEnded<'_> {
     /// Counts it, and logs it if it failed.
     pub fn emit(&self) {
-        let provider = self.target.provider.to_string();
-        let model = self.target.model.to_string();
-        let result = self.fault.map_or("ok", FaultKind::as_str);
-        if let Some(usage) = self.usage {
-            for (kind, tokens) in [
-                ("input", usage.input_tokens),
-                ("cached_input", usage.cached_input_tokens),
-                ("output", usage.output_tokens),
-            ] {
-                if tokens > 0 {
-                    counter!(Metric::Tokens.name(), "provider" => provider.clone(), "model" => model.clone(), "type" => kind)
-                        .increment(tokens);
-                }
+        TargetMeter::of(self.target, |meter| {
+            if let Some(usage) = self.usage {
+                meter.count_tokens(self.target, usage);
             }
-        }
-        if let Some(first) = self.first_content {
-            histogram!(Metric::FirstContent.name(), "provider" => provider.clone())
-                .record(first.as_secs_f64());
-        }
-        histogram!(Metric::AttemptDuration.name(), "provider" => provider.clone())
-            .record(self.total.as_secs_f64());
-        counter!(Metric::Attempts.name(), "provider" => provider, "model" => model, "result" => result)
-            .increment(1);
+            if let Some(first) = self.first_content {
+                meter.first_content(self.target).record(first.as_secs_f64());
+            }
+            meter.duration(self.target).record(self.total.as_secs_f64());
+            match self.fault {
+                None => meter.count_success(self.target),
+                Some(fault) => attempts(self.target, fault.as_str()).increment(1),
+            }
+        });
         match self.fault {
             None | Some(FaultKind::ClientCancelled) => {}
             Some(fault) => tracing::warn!(
@@ -75,8 +66,7 @@ pub struct RequestEnded {
 impl RequestEnded {
     /// Counts it.
     pub fn emit(&self) {
-        counter!(Metric::Requests.name(), "surface" => self.surface, "status" => status_text(self.status))
-            .increment(1);
+        count_request(self.surface, self.status);
     }
 }
 
@@ -147,19 +137,5 @@ impl JournalState {
         gauge!(Metric::JournalBacklog.name()).set(self.backlog_bytes as f64);
         gauge!(Metric::RelayLag.name()).set(self.lag.as_secs_f64());
         gauge!(Metric::SyncAge.name()).set(self.sync_age.as_secs_f64());
-    }
-}
-
-/// A status as a label, without allocating for the common ones.
-fn status_text(status: u16) -> std::borrow::Cow<'static, str> {
-    match status {
-        200 => "200".into(),
-        400 => "400".into(),
-        401 => "401".into(),
-        404 => "404".into(),
-        429 => "429".into(),
-        502 => "502".into(),
-        503 => "503".into(),
-        other => other.to_string().into(),
     }
 }

@@ -10,7 +10,10 @@
 
 mod event;
 pub mod genai;
+mod health;
+mod meter;
 mod metric;
 
 pub use event::{AttemptEnded, ConfigReload, JournalState, RequestEnded, RequestShed};
+pub use health::HealthMoved;
 pub use metric::{Metric, describe};

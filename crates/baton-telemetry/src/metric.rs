@@ -15,6 +15,8 @@ pub enum Metric {
     FirstContent,
     /// Seconds from sending to the end.
     AttemptDuration,
+    /// Whether a target's breaker lets requests through.
+    TargetUp,
     /// Requests refused before a decision: `401`, `413`, `429`, `503`.
     Shed,
     /// Configuration reloads by result.
@@ -29,12 +31,13 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the order of `/metrics`.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Requests,
         Self::Attempts,
         Self::Tokens,
         Self::FirstContent,
         Self::AttemptDuration,
+        Self::TargetUp,
         Self::Shed,
         Self::ConfigReloads,
         Self::JournalBacklog,
@@ -51,6 +54,7 @@ impl Metric {
             Self::Tokens => "baton_tokens_total",
             Self::FirstContent => "baton_attempt_first_content_seconds",
             Self::AttemptDuration => "baton_attempt_duration_seconds",
+            Self::TargetUp => "baton_target_up",
             Self::Shed => "baton_requests_shed_total",
             Self::ConfigReloads => "baton_config_reloads_total",
             Self::JournalBacklog => "baton_journal_backlog_bytes",
@@ -66,6 +70,7 @@ impl Metric {
             Self::Tokens => "Tokens that providers reported, by type.",
             Self::FirstContent => "Time from sending an attempt to its first content.",
             Self::AttemptDuration => "Time from sending an attempt to its end.",
+            Self::TargetUp => "1 while a target's breaker lets requests through, 0 while it does not.",
             Self::Shed => "Requests refused before a decision was made, by reason.",
             Self::ConfigReloads => "Configuration reloads, by result.",
             Self::JournalBacklog => "Bytes in the journal that the store does not have yet.",
@@ -84,6 +89,9 @@ pub fn describe() {
             }
             Metric::FirstContent | Metric::AttemptDuration => {
                 describe_histogram!(metric.name(), Unit::Seconds, metric.help());
+            }
+            Metric::TargetUp => {
+                describe_gauge!(metric.name(), Unit::Count, metric.help());
             }
             Metric::JournalBacklog => {
                 describe_gauge!(metric.name(), Unit::Bytes, metric.help());

@@ -8,7 +8,7 @@ use baton_net::egress::{SendError, SendErrorKind};
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 
-mod http_date;
+pub(crate) mod http_date;
 
 /// No provider may make us wait longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);

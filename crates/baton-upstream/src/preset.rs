@@ -5,7 +5,7 @@
 
 use baton_model::Dialect;
 
-use crate::{AuthScheme, BaseUrl, BaseUrlError, Quirks};
+use crate::{AuthScheme, BaseUrl, BaseUrlError, Quirks, catalog};
 
 /// A provider that is known by name.
 #[derive(Clone, Copy, Debug)]
@@ -215,9 +215,18 @@ pub fn preset(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name || preset.aliases.contains(&name))
 }
 
-/// The provider whose own model this is, by how its name begins: `claude-sonnet-4-5` is `anthropic`'s.
+/// The provider of a model that is named without one: the only one that the catalogue knows to serve
+/// it, else the one whose models begin so. `claude-sonnet-4-5` is `anthropic`'s.
 #[must_use]
 pub fn infer_provider(model: &str) -> Option<&'static str> {
+    if OPEN_WEIGHTS.iter().any(|weights| begins_with(model, weights)) {
+        return None;
+    }
+    catalog().provider_of(model).or_else(|| infer_by_prefix(model))
+}
+
+/// The provider whose own model this is, by how its name begins.
+pub(crate) fn infer_by_prefix(model: &str) -> Option<&'static str> {
     if OPEN_WEIGHTS.iter().any(|weights| begins_with(model, weights)) {
         return None;
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use baton_engine::Scope;
 use baton_model::{ModelName, NameError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -46,16 +47,42 @@ pub(crate) enum Command {
         /// The file; the same as `--config`
         file: Option<PathBuf>,
     },
-    /// Say why an answer came from where it came
+    /// Say why an answer came from where it came, or what would be decided for a request
     Explain {
         /// The id of a decision (`x-baton-decision-id`) or of a run
-        id: String,
+        #[arg(required_unless_present_any = ["models", "policy"])]
+        id: Option<String>,
+        /// Instead: what would be decided among these models
+        #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "id")]
+        models: Vec<String>,
+        /// Under this policy; alone, among the policy's own models
+        #[arg(long, value_name = "NAME", conflicts_with = "id")]
+        policy: Option<String>,
+        /// For this prompt; `-` is standard input
+        #[arg(long, value_name = "FILE", conflicts_with = "id")]
+        prompt_file: Option<PathBuf>,
+        /// For this kind of task
+        #[arg(long, value_name = "KIND", conflicts_with = "id")]
+        task: Option<String>,
+    },
+    /// Replay decisions, compare policies, test a policy
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Show how every target is; drain, disable or enable one
+    Targets {
+        /// What to do; without, `list`
+        #[command(subcommand)]
+        command: Option<TargetsCommand>,
     },
     /// Make, list, rotate and revoke keys
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// List the models that can be named
-    Models,
+    /// List the models that can be named, or show what is known of one
+    Models {
+        /// What to do; without, `list`
+        #[command(subcommand)]
+        command: Option<ModelsCommand>,
+    },
     /// Check what a working gateway needs; exits 1 when something is missing
     Doctor {
         /// Only whether a server answers on the address: for health checks
@@ -68,6 +95,75 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// What can be done with policies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Derive decisions again from what was recorded; exits 1 when one comes out otherwise
+    Replay {
+        /// The id of a decision
+        #[arg(required_unless_present = "last")]
+        id: Option<String>,
+        /// Instead: so many of the newest
+        #[arg(long, value_name = "N", conflicts_with = "id")]
+        last: Option<u32>,
+    },
+    /// Say what another policy would have decided
+    WhatIf {
+        /// A configuration file with that policy
+        #[arg(long = "policy", value_name = "FILE")]
+        file: PathBuf,
+        /// The policy's name, where the file has several
+        #[arg(long)]
+        name: Option<String>,
+        /// How many of the newest decisions are looked at
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        last: u32,
+    },
+    /// Plan the requests of a file and compare with what it expects; exits 1 when one differs
+    Test {
+        /// The cases
+        file: PathBuf,
+    },
+}
+
+/// What can be done with targets.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TargetsCommand {
+    /// Show how every target is
+    List,
+    /// Give a target or provider no new conversations
+    Drain {
+        /// `provider` or `provider/model`
+        scope: Scope,
+    },
+    /// Give it nothing at all
+    Disable {
+        /// `provider` or `provider/model`
+        scope: Scope,
+    },
+    /// Use it again
+    Enable {
+        /// `provider` or `provider/model`
+        scope: Scope,
+    },
+}
+
+/// What can be asked of models.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List the models that can be named here
+    List {
+        /// The whole catalogue, whether or not a provider is configured
+        #[arg(long)]
+        all: bool,
+    },
+    /// Show all that is known of a model, and from where
+    Show {
+        /// Its name or an alias
+        name: String,
     },
 }
 

@@ -8,14 +8,17 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::http::Method;
 use baton_config::{Config, ConfigError, Flags, Mistake, Sources};
+use baton_engine::Manual;
 use baton_model::Secret;
 use clap::CommandFactory;
 use serde_json::{Value, json};
 
-use crate::cli::{Cli, Command, KeysCommand, Place};
+use crate::cli::{Cli, Command, KeysCommand, ModelsCommand, Place, PolicyCommand, TargetsCommand};
 use crate::control::{Client, CreateKey, RotateKey};
+use crate::models::Which;
 use crate::output::{json as print_json, line, note, problem};
-use crate::{serve, telemetry};
+use crate::plans::Asked;
+use crate::{models, plans, serve, telemetry};
 
 /// Where the configuration comes from: the named file, or `baton.yaml` where it is there.
 fn sources(place: Place) -> Sources {
@@ -58,15 +61,20 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             traces.shut_down();
             result.map(|()| ExitCode::SUCCESS)
         }
-        Command::Models => {
+        Command::Models { command } => {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
-            models(&config, json)
+            match command.unwrap_or(ModelsCommand::List { all: false }) {
+                ModelsCommand::List { all } => {
+                    models::list(&config, if all { Which::All } else { Which::Configured }, json)
+                }
+                ModelsCommand::Show { name } => models::show(&config, &name, json),
+            }
         }
         Command::Doctor { live } => {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
             runtime()?.block_on(crate::doctor::run(&config, live, json))
         }
-        Command::Explain { id } => with_server(&sources, move |client| {
+        Command::Explain { id: Some(id), .. } => with_server(&sources, move |client| {
             Box::pin(async move {
                 let answer = client.call(Method::GET, &format!("/explain/{id}"), &Value::Null).await?;
                 if json {
@@ -74,10 +82,46 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 } else {
                     line(answer.get("text").and_then(Value::as_str).unwrap_or_default().trim_end());
                 }
-                Ok(())
+                Ok(ExitCode::SUCCESS)
             })
         }),
-        Command::Keys(command) => with_server(&sources, move |client| Box::pin(keys(client, command, json))),
+        Command::Explain { id: None, models, policy, prompt_file, task } => {
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
+            let asked = Asked { models, policy, prompt_file, task };
+            runtime()?.block_on(plans::explain(&config, &asked, json)).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Policy(PolicyCommand::Replay { id, last }) => {
+            let which = id.map_or_else(|| plans::Which::Last(last.unwrap_or_default()), plans::Which::One);
+            with_server(&sources, move |client| Box::pin(plans::replay(client, which, json)))
+        }
+        Command::Policy(PolicyCommand::WhatIf { file, name, last }) => {
+            let policy = plans::policy_of(&sources, &file, name.as_deref())?;
+            with_server(&sources, move |client| {
+                Box::pin(async move {
+                    plans::what_if(client, &policy, last, json).await.map(|()| ExitCode::SUCCESS)
+                })
+            })
+        }
+        Command::Policy(PolicyCommand::Test { file }) => {
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
+            plans::test(&config, &file, json)
+        }
+        Command::Targets { command } => {
+            let switch = match command.unwrap_or(TargetsCommand::List) {
+                TargetsCommand::List => None,
+                TargetsCommand::Drain { scope } => Some((scope, Manual::Drained)),
+                TargetsCommand::Disable { scope } => Some((scope, Manual::Disabled)),
+                TargetsCommand::Enable { scope } => Some((scope, Manual::On)),
+            };
+            with_server(&sources, move |client| {
+                Box::pin(
+                    async move { plans::targets(client, switch, json).await.map(|()| ExitCode::SUCCESS) },
+                )
+            })
+        }
+        Command::Keys(command) => with_server(&sources, move |client| {
+            Box::pin(async move { keys(client, command, json).await.map(|()| ExitCode::SUCCESS) })
+        }),
     }
 }
 
@@ -145,40 +189,7 @@ fn mistakes(error: &ConfigError) -> Vec<Value> {
     error.mistakes.iter().map(row).collect()
 }
 
-fn models(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
-    let settings = crate::settings::settings(config)?;
-    let models = settings.catalog.models();
-    let routes = settings.catalog.routes();
-    if json {
-        let rows: Vec<Value> = models
-            .iter()
-            .map(|entry| json!({"id": entry.target.to_string(), "aliases": entry.aliases.iter().map(ToString::to_string).collect::<Vec<_>>()}))
-            .chain(routes.iter().map(|(name, route)| json!({"id": name.as_str(), "pool": route.pool.iter().map(ToString::to_string).collect::<Vec<_>>()})))
-            .collect();
-        print_json(&Value::Array(rows));
-        return Ok(ExitCode::SUCCESS);
-    }
-    for entry in &models {
-        let aliases: Vec<&str> = entry.aliases.iter().map(baton_model::ModelName::as_str).collect();
-        line(&format!(
-            "{}{}",
-            entry.target,
-            if aliases.is_empty() { String::new() } else { format!("  ({})", aliases.join(", ")) }
-        ));
-    }
-    for (name, route) in routes {
-        let pool: Vec<&str> = route.pool.iter().map(baton_model::ModelName::as_str).collect();
-        line(&format!("{name}  → {}", pool.join(", ")));
-    }
-    for provider in &config.providers {
-        if provider.upstream.models == baton_upstream::ModelNames::Any {
-            line(&format!("{}/*", provider.upstream.name));
-        }
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-type Task<'a> = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
+type Task<'a> = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>> + 'a>>;
 
 /// Runs a command against the server, or against the data directory when there is none.
 fn with_server(sources: &Sources, task: impl FnOnce(&Client) -> Task<'_>) -> anyhow::Result<ExitCode> {
@@ -187,7 +198,7 @@ fn with_server(sources: &Sources, task: impl FnOnce(&Client) -> Task<'_>) -> any
         let client = Client::open(&config).await?;
         let result = task(&client).await;
         client.close().await?;
-        result.map(|()| ExitCode::SUCCESS)
+        result
     })
 }
 

@@ -4,27 +4,37 @@
 //! A command that finds no server takes the data directory itself and calls the same routes in
 //! its own process.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use axum::extract::{Path as UrlPath, State};
+use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::{Method, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use baton_access::{Grant, IssueError, IssuedKey, KeyRecord, KeyRing, NewKey, Role, UNLIMITED};
-use baton_audit::{Change, Decisions, IdSource, Journal, Lookup, Record};
+use baton_audit::{
+    Change, DecisionView, Decisions, DecisionsError, IdSource, Journal, ListQuery, Lookup, OutcomeView,
+    PageStart, Record, Replayer,
+};
+use baton_engine::{Engine, Manual, Scope, TargetState};
 use baton_model::{DecisionId, KeyId, RunId};
+use baton_policy::{BreakerState, Latency};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use crate::core::Core;
+use crate::plans::{Planned, Plans, keep_switches, switches};
+use crate::settings::settings;
 
 /// The socket's name in the data directory.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -37,12 +47,16 @@ pub(crate) struct Control {
     keys: Arc<KeyRing>,
     journal: Arc<Journal>,
     decisions: Arc<Decisions>,
+    engine: Arc<Engine>,
+    data_dir: Arc<Path>,
     ids: IdSource,
 }
 
 impl Control {
-    pub(crate) fn new(core: &Core) -> Self {
+    pub(crate) fn new(core: &Core, engine: Arc<Engine>, data_dir: &Path) -> Self {
         Self {
+            engine,
+            data_dir: data_dir.into(),
             keys: Arc::clone(&core.keys),
             journal: Arc::clone(&core.journal),
             decisions: Arc::clone(&core.decisions),
@@ -62,6 +76,10 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/keys/{id}/rotate", post(rotate_key))
         .route("/keys/{id}/revoke", post(revoke_key))
         .route("/explain/{id}", get(explain))
+        .route("/route", post(route))
+        .route("/plans", get(list_plans))
+        .route("/plans/{id}", get(one_plan))
+        .route("/targets", get(list_targets).post(switch_target))
         .with_state(control)
 }
 
@@ -183,6 +201,150 @@ async fn explain(
     }
 }
 
+/// What would be decided for a request now.
+async fn route(State(control): State<Control>, body: Bytes) -> Result<Json<Value>, Refused> {
+    let ask = baton_api::route_ask(body).map_err(|why| Refused(StatusCode::BAD_REQUEST, why))?;
+    let run =
+        control.engine.dry_run(&ask).map_err(|refusal| Refused(StatusCode::BAD_REQUEST, refusal.message))?;
+    let text = baton_api::route_text(&run);
+    Ok(Json(json!({"text": text, "route": baton_api::route_body(run)})))
+}
+
+/// Which decisions, newest first.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlansQuery {
+    limit: u32,
+    after: Option<String>,
+}
+
+async fn list_plans(
+    State(control): State<Control>,
+    Query(query): Query<PlansQuery>,
+) -> Result<Json<Plans>, Refused> {
+    let start = match query.after {
+        Some(id) => PageStart::After(decision_id(&id)?),
+        None => PageStart::Newest,
+    };
+    let query = ListQuery { start, limit: query.limit.clamp(1, 1_000), ..ListQuery::default() };
+    let page = control.decisions.list(&query).await.map_err(unreadable)?;
+    plans(&control, page.decisions, page.has_more).await
+}
+
+async fn one_plan(
+    State(control): State<Control>,
+    UrlPath(id): UrlPath<String>,
+) -> Result<Json<Plans>, Refused> {
+    match control.decisions.get(decision_id(&id)?).await.map_err(unreadable)? {
+        Lookup::Found(view) => plans(&control, vec![view], false).await,
+        Lookup::NotYetVisible | Lookup::NotFound => {
+            Err(Refused(StatusCode::NOT_FOUND, format!("there is no `{id}`")))
+        }
+    }
+}
+
+/// Decisions with the documents that they refer to.
+async fn plans(control: &Control, views: Vec<DecisionView>, has_more: bool) -> Result<Json<Plans>, Refused> {
+    let mut documents = BTreeMap::new();
+    for hash in views.iter().flat_map(|view| Replayer::needs(&view.decision)) {
+        if !documents.contains_key(hash)
+            && let Some(document) = control.decisions.document(hash).await.map_err(unreadable)?
+        {
+            documents.insert(hash.to_owned(), document.body);
+        }
+    }
+    let decisions = views
+        .into_iter()
+        .map(|view| Planned {
+            used: match view.outcome {
+                OutcomeView::Recorded(outcome) => outcome.usage,
+                OutcomeView::NotExpected | OutcomeView::Running | OutcomeView::Crashed => None,
+            },
+            decision: view.decision,
+        })
+        .collect();
+    Ok(Json(Plans { decisions, documents, has_more }))
+}
+
+fn decision_id(text: &str) -> Result<DecisionId, Refused> {
+    text.parse().map_err(|_error| {
+        Refused(StatusCode::BAD_REQUEST, format!("`{text}` is not a decision's id (`dec_…`)"))
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
+fn unreadable(error: DecisionsError) -> Refused {
+    Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
+
+async fn list_targets(State(control): State<Control>) -> Json<Value> {
+    let health = control.engine.health();
+    let mut rows: Vec<Value> = health.states(Instant::now()).iter().map(target_row).collect();
+    let asked: Vec<String> =
+        rows.iter().filter_map(|row| Some(row.get("target")?.as_str()?.to_owned())).collect();
+    for (scope, manual) in health.manual() {
+        let scope = scope.to_string();
+        if !asked.contains(&scope) {
+            rows.push(json!({"target": scope, "state": manual.as_str()}));
+        }
+    }
+    Json(json!({"object": "list", "data": rows, "has_more": false}))
+}
+
+fn target_row(state: &TargetState) -> Value {
+    let (breaker, for_ms) = breaker(state.breaker);
+    let latency = |latency: Option<Latency>| {
+        latency.map(|it| json!({"p50_ms": it.p50_ms, "p95_ms": it.p95_ms, "samples": it.samples}))
+    };
+    let credentials: Vec<Value> = state
+        .credentials
+        .iter()
+        .map(|credential| {
+            let (breaker, for_ms) = self::breaker(credential.breaker);
+            json!({
+                "breaker": breaker, "breaker_for_ms": for_ms,
+                "cooling_ms": credential.cooling_ms, "headroom_thousandths": credential.headroom,
+            })
+        })
+        .collect();
+    let p50 = state.whole.or(state.stream).map(|latency| format!("{} ms", latency.p50_ms));
+    json!({
+        "target": state.target.to_string(), "state": state.manual.as_str(), "breaker": breaker,
+        "breaker_for_ms": for_ms, "p50": p50, "stream": latency(state.stream), "whole": latency(state.whole),
+        "credentials": credentials,
+    })
+}
+
+const fn breaker(state: BreakerState) -> (&'static str, u64) {
+    match state {
+        BreakerState::Closed => ("closed", 0),
+        BreakerState::Open { for_ms } => ("open", for_ms),
+        BreakerState::HalfOpen => ("half_open", 0),
+        BreakerState::Probing { for_ms } => ("probing", for_ms),
+    }
+}
+
+/// How a target should be switched.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Switch {
+    scope: Scope,
+    state: Manual,
+}
+
+async fn switch_target(
+    State(control): State<Control>,
+    Json(Switch { scope, state }): Json<Switch>,
+) -> Result<Json<Value>, Refused> {
+    record(&control, &format!("target.{}", state.as_str()), &scope.to_string()).await?;
+    let health = control.engine.health();
+    let before = health.set_manual(&scope, state);
+    // A blocking write of a few hundred bytes, by an operator's hand.
+    keep_switches(&control.data_dir, &health.manual())
+        .map_err(|error| Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")))?;
+    Ok(Json(json!({"scope": scope, "before": before.as_str(), "state": state.as_str()})))
+}
+
 /// An act is on paper before it takes effect.
 async fn record(control: &Control, action: &str, subject: &str) -> Result<(), Refused> {
     let change = Record::Change(Change {
@@ -245,12 +407,21 @@ pub(crate) enum Client {
 impl Client {
     /// The running server of a data directory, else the directory itself.
     pub(crate) async fn open(config: &baton_config::Config) -> anyhow::Result<Self> {
-        let socket = config.data_dir.join(SOCKET);
-        if connect(&socket).await.is_ok() {
-            return Ok(Self::Server(socket));
+        if let Some(client) = Self::running(config).await {
+            return Ok(client);
         }
         let core = Core::open(config).await?;
-        Ok(Self::Own(router(Control::new(&core)), core))
+        let settings = Arc::new(settings(config)?);
+        let engine =
+            Engine::new(settings, Arc::clone(&core.journal), core.ids.clone(), CancellationToken::new());
+        engine.health().restore(switches(&config.data_dir)?);
+        Ok(Self::Own(router(Control::new(&core, Arc::new(engine), &config.data_dir)), core))
+    }
+
+    /// The running server of a data directory, if there is one.
+    pub(crate) async fn running(config: &baton_config::Config) -> Option<Self> {
+        let socket = config.data_dir.join(SOCKET);
+        connect(&socket).await.is_ok().then_some(Self::Server(socket))
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {

@@ -72,15 +72,21 @@ impl Core {
         Ok(Self { journal, relay, keys, decisions, ids, tasks })
     }
 
-    /// Writes the configuration down before its first use.
+    /// Writes the configuration down before its first use, with the policies and the catalogue that
+    /// decisions made under it will name.
     pub(crate) async fn record_config(&self, config: &Config) -> anyhow::Result<()> {
-        let document = Record::Document(Document {
-            hash: config.version().to_owned(),
-            kind: "config".to_owned(),
-            at_ms: self.ids.now_ms(),
-            body: config.document(),
-        });
-        let receipt = self.journal.append(&document)?;
+        let at_ms = self.ids.now_ms();
+        let document = |kind: &str, hash: &str, body: serde_json::Value| {
+            let (hash, kind) = (hash.to_owned(), kind.to_owned());
+            self.journal.append(&Record::Document(Document { hash, kind, at_ms, body }))
+        };
+        for policy in &config.policies {
+            let body = serde_json::to_value(&policy.document)?;
+            document("policy", &policy.reference.version, body)?;
+        }
+        let (version, knowledge) = config.knowledge();
+        document("catalogue", &version, serde_json::to_value(&knowledge)?)?;
+        let receipt = document("config", config.version(), config.document())?;
         self.journal.synced(&receipt).await?;
         Ok(())
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use baton_api::{ApiState, Gate};
-use baton_config::{Config, Sources, Watcher};
+use baton_config::{Config, Provider, Sources, Watcher};
 use baton_engine::Engine;
 use baton_net::serve::{Drain, Drained, ServeOptions, serve};
 use baton_net::tasks::Tasks;
@@ -58,6 +58,7 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         core.ids.clone(),
         drain.last_words.clone(),
     ));
+    engine.health().restore(crate::plans::switches(&config.data_dir)?);
     let gate = Arc::new(Gate::new(Arc::clone(&core.keys), core.ids.clone(), access(&config)));
     let draining = Arc::new(AtomicBool::new(false));
     let status = Status {
@@ -88,10 +89,11 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         ..ServeOptions::default()
     };
     let control_drain = Drain::new(stop.clone(), Duration::from_secs(1));
-    let control_routes = control::router(Control::new(&core));
+    let control_routes = control::router(Control::new(&core, Arc::clone(&engine), &config.data_dir));
     drop(tasks.spawn(serve(control, control_routes, ServeOptions::default(), control_drain, tasks.clone())));
     let served = tasks.spawn(serve(listener, router, options, drain, tasks.clone()));
-    let reload = Reload { engine, gate, watcher: Watcher::start(sources, Arc::clone(&config))? };
+    let watcher = Watcher::start(sources, Arc::clone(&config))?;
+    let reload = Reload { engine, gate, watcher, config: Arc::clone(&config) };
     let outcome = until_stopped(signals, reload, &core, &draining, &stop, &tasks, served).await;
     drop(std::fs::remove_file(config.data_dir.join(SOCKET)));
     core.close(DRAIN_STORE).await?;
@@ -167,11 +169,13 @@ struct Reload {
     engine: Arc<Engine>,
     gate: Arc<Gate>,
     watcher: Watcher,
+    /// What is in force.
+    config: Arc<Config>,
 }
 
 impl Reload {
     /// Puts a new configuration in force; a bad one changes nothing.
-    async fn take(&self, core: &Core, change: baton_config::Reload) {
+    async fn take(&mut self, core: &Core, change: baton_config::Reload) {
         match change {
             baton_config::Reload::Unchanged => tracing::info!("configuration unchanged"),
             baton_config::Reload::Refused(error) => {
@@ -189,13 +193,30 @@ impl Reload {
         }
     }
 
-    async fn apply(&self, core: &Core, config: &Config) -> anyhow::Result<()> {
+    async fn apply(&mut self, core: &Core, config: &Arc<Config>) -> anyhow::Result<()> {
         let settings = settings(config)?;
         core.record_config(config).await?;
         self.engine.apply(Arc::new(settings));
+        for provider in &config.providers {
+            let name = &provider.upstream.name;
+            let before = self.config.providers.iter().find(|before| before.upstream.name == *name);
+            if before.is_some_and(|before| !same_keys(before, provider)) {
+                // What was learnt of the old keys says nothing of the new ones.
+                self.engine.health().forget_credentials(name);
+            }
+        }
+        self.config = Arc::clone(config);
         self.gate.apply(access(config));
         Ok(())
     }
+}
+
+/// Whether two forms of a provider have the same keys in the same places.
+fn same_keys(one: &Provider, other: &Provider) -> bool {
+    let keys = |provider: &Provider| {
+        provider.upstream.credentials.iter().map(|key| key.expose().clone()).collect::<Vec<_>>()
+    };
+    keys(one) == keys(other)
 }
 
 fn metrics() -> anyhow::Result<PrometheusHandle> {

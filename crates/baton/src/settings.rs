@@ -8,10 +8,9 @@ use anyhow::Context;
 use baton_access::HostPolicy;
 use baton_api::Access;
 use baton_config::{Config, Provider};
-use baton_engine::{CatalogBuilder, ModelEntry, Policy, Route, Settings};
+use baton_engine::{CatalogBuilder, Route, Settings};
 use baton_net::client::{ClientOptions, HttpClient};
 use baton_net::egress::{ProxyConfig, Trust};
-use baton_policy::PolicyRef;
 use baton_upstream::Upstream;
 
 /// What distinguishes one client's pool from another's.
@@ -19,7 +18,7 @@ type ClientKey = (Duration, Option<String>, Option<String>);
 
 /// The engine's view of a configuration.
 pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
-    let connect = config.default_policy().map_or(Duration::from_secs(2), |policy| policy.timeouts.connect);
+    let connect = config.default_policy().map_or(Duration::from_secs(2), |policy| policy.timeouts().connect);
     let mut clients: HashMap<ClientKey, HttpClient> = HashMap::new();
     let mut upstreams = vec![Arc::new(Upstream::echo())];
     for provider in &config.providers {
@@ -27,12 +26,7 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
             .with_context(|| format!("provider `{}`", provider.upstream.name))?;
         upstreams.push(Arc::new(Upstream::new(provider.upstream.clone(), client)?));
     }
-    let policies: HashMap<&str, Arc<Policy>> = config
-        .policies
-        .iter()
-        .map(|policy| (policy.name.as_str(), Arc::new(engine_policy(policy))))
-        .collect();
-    let policy = |name: &str| policies.get(name).cloned().with_context(|| format!("no policy `{name}`"));
+    let policy = |name: &str| config.policy(name).cloned().with_context(|| format!("no policy `{name}`"));
     let routes = config
         .routes
         .iter()
@@ -40,20 +34,14 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
             Ok((route.name.clone(), Route { pool: route.pool.clone(), policy: policy(&route.policy)? }))
         })
         .collect::<anyhow::Result<_>>()?;
+    let (knowledge_version, knowledge) = config.knowledge();
     let catalog = CatalogBuilder {
         upstreams,
-        models: config
-            .models
-            .iter()
-            .map(|model| ModelEntry {
-                target: model.target.clone(),
-                aliases: model.aliases.clone(),
-                capabilities: model.capabilities,
-                price: model.price,
-            })
-            .collect(),
+        knowledge: Arc::new(knowledge),
+        knowledge_version,
         routes,
         default_provider: config.default_provider.clone(),
+        policies: config.policies.clone(),
         default_policy: policy(baton_config::DEFAULT_POLICY)?,
     };
     Ok(Settings { version: config.version().to_owned(), catalog: catalog.build() })
@@ -66,14 +54,6 @@ pub(crate) fn access(config: &Config) -> Access {
         host_policy: config.listen.ip().is_loopback().then(|| HostPolicy::new(config.cors.origins.clone())),
         max_body_bytes: usize::try_from(config.limits.max_body_bytes).unwrap_or(usize::MAX),
         cors_origins: config.cors.origins.clone(),
-    }
-}
-
-fn engine_policy(policy: &baton_config::Policy) -> Policy {
-    Policy {
-        reference: PolicyRef { name: policy.name.clone(), version: policy.version.clone() },
-        retries: policy.retries,
-        timeouts: policy.timeouts,
     }
 }
 

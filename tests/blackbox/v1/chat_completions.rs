@@ -272,7 +272,7 @@ fn check(body: &Value, look: impl Fn(&Said, &Value)) {
 }
 
 /// The decisions of a run as `kind reason from->to outcome`.
-fn story(run: &Value) -> Vec<String> {
+pub(crate) fn story(run: &Value) -> Vec<String> {
     let decisions = run["decisions"].as_array().expect("decisions");
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let line = |one: &Value| {

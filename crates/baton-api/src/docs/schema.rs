@@ -304,6 +304,8 @@ pub(crate) struct OpenaiErrorDetail {
     /// A stable word.
     #[schema(required = true)]
     code: Option<String>,
+    /// What was said of each candidate, where none was eligible.
+    candidates: Option<Vec<crate::decisions::CandidateBody>>,
 }
 
 /// An error as Anthropic writes it.
@@ -337,6 +339,8 @@ pub(crate) struct AnthropicErrorDetail {
     kind: String,
     /// A sentence.
     message: String,
+    /// What was said of each candidate, where none was eligible.
+    candidates: Option<Vec<crate::decisions::CandidateBody>>,
 }
 
 /// An error in the caller's dialect: Anthropic's if `anthropic-version` was sent, else OpenAI's.
@@ -369,19 +373,48 @@ pub(crate) struct ReasonSchema {
 
 /// What a request needs, without what it says.
 #[derive(ToSchema)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent property of a request")]
 pub(crate) struct FeaturesSchema {
     /// A cheap estimate from the bytes.
     input_tokens: u64,
     /// The output limit that the client set.
     max_output_tokens: Option<u64>,
     /// How many tools are on offer.
-    tools: u32,
-    images: bool,
-    audio: bool,
-    structured_output: bool,
-    logprobs: bool,
-    stream: bool,
+    tools: Option<u32>,
+    /// How many messages the conversation has, where the policy looks at the task.
+    messages: Option<u32>,
+    /// There where true, as are those that follow.
+    images: Option<bool>,
+    audio: Option<bool>,
+    structured_output: Option<bool>,
+    logprobs: Option<bool>,
+    reasoning: Option<bool>,
+    stream: Option<bool>,
+    /// The kind of task that the client declared: `{"kind": "code"}`, or `other` for a word of its own.
+    #[schema(value_type = Option<serde_json::Value>)]
+    declared_task: Option<()>,
+    /// What text and shape say of the task, where the policy looks at it.
+    task: Option<TaskSchema>,
+}
+
+/// What a request is about, as far as its text and shape tell. Never words of the text.
+#[derive(ToSchema)]
+pub(crate) struct TaskSchema {
+    /// The kind of task; absent below the confidence that counts.
+    kind: Option<String>,
+    /// In thousandths.
+    confidence: u32,
+    /// `simple`, `moderate` or `complex`.
+    complexity: String,
+    /// What the complexity was read from.
+    evidence: Option<Vec<String>>,
+    /// ISO 639-1 codes, the likeliest first.
+    languages: Option<Vec<String>>,
+    /// How much of the text is code, in thousandths.
+    code: u32,
+    /// How much of the text is formulas, in thousandths.
+    math: u32,
+    /// The length that the text asks for, in tokens.
+    asked_tokens: Option<u32>,
 }
 
 /// What was said about one candidate.

@@ -19,6 +19,12 @@ use super::state::{Phase, Sleep, State};
 use super::write::RETRY_PREPARE;
 use crate::ChainHead;
 
+/// A sync that covered so many entries was one of a crowd.
+const CROWD: u64 = 8;
+/// In a crowd, syncs begin at least this far apart: each then covers more, and all of them cost
+/// less. A lone request is never kept waiting for it.
+const GATHER: Duration = Duration::from_millis(2);
+
 pub(super) fn start(shared: &Arc<Shared>, requests: Receiver<()>) -> io::Result<Vec<JoinHandle<()>>> {
     let syncing = Arc::clone(shared);
     let preparing = Arc::clone(shared);
@@ -90,10 +96,14 @@ impl Shared {
 
     fn keep_syncing(&self) {
         let mut next_checkpoint = Instant::now() + self.options.checkpoint_every;
+        let mut not_before = None;
         loop {
-            match self.next_task(next_checkpoint) {
+            match self.next_task(next_checkpoint, not_before) {
                 Task::Stop => return,
-                Task::Sync => self.sync_once(),
+                Task::Sync => {
+                    let began = Instant::now();
+                    not_before = (self.sync_once() >= CROWD).then(|| began + GATHER);
+                }
                 Task::Checkpoint => {
                     next_checkpoint = Instant::now() + self.options.checkpoint_every;
                     self.sync_and_sign();
@@ -102,8 +112,8 @@ impl Shared {
         }
     }
 
-    /// Sleeps until there is something to do.
-    fn next_task(&self, next_checkpoint: Instant) -> Task {
+    /// Sleeps until there is something to do. Nobody who waits is served before `not_before`.
+    fn next_task(&self, next_checkpoint: Instant, not_before: Option<Instant>) -> Task {
         let mut state = self.lock();
         let mut lazy_until = None;
         loop {
@@ -113,7 +123,12 @@ impl Shared {
             let now = Instant::now();
             if state.failed.is_none() {
                 if state.wanted_seq > state.synced_seq {
-                    return Task::Sync;
+                    let Some(left) = not_before.and_then(|begin| begin.checked_duration_since(now)) else {
+                        return Task::Sync;
+                    };
+                    // As if awake: whoever comes now joins without a call to wake anybody.
+                    state = self.sleep(state, Sleep::Awake, Some(left));
+                    continue;
                 }
                 let to_sign = state.seq > state.checkpoint_seq && state.phase == Phase::Open;
                 if to_sign && now >= next_checkpoint {
@@ -153,12 +168,12 @@ impl Shared {
         state
     }
 
-    /// Syncs everything written so far, and tells those who wait.
-    pub(super) fn sync_once(&self) {
+    /// Syncs everything written so far, and tells those who wait. The number of entries covered.
+    pub(super) fn sync_once(&self) -> u64 {
         let batch = {
             let mut state = self.lock();
             if state.failed.is_some() {
-                return;
+                return 0;
             }
             let mut files = std::mem::take(&mut state.unsynced);
             files.push(Arc::clone(&state.active.file));
@@ -173,7 +188,10 @@ impl Shared {
         };
         match self.sync_files(&batch) {
             Ok(()) => self.publish(&batch),
-            Err(error) => self.fail(&error),
+            Err(error) => {
+                self.fail(&error);
+                0
+            }
         }
     }
 
@@ -186,9 +204,11 @@ impl Shared {
         self.options.failpoints.reach(Failpoint::AfterSync)
     }
 
-    fn publish(&self, batch: &Batch) {
+    fn publish(&self, batch: &Batch) -> u64 {
+        let covered;
         {
             let mut state = self.lock();
+            covered = batch.seq.saturating_sub(state.synced_seq);
             state.synced_seq = batch.seq;
             state.synced = batch.end;
             if state.wanted_seq <= batch.seq {
@@ -197,6 +217,7 @@ impl Shared {
             self.show_waiting_since(state.wanted_since);
         }
         self.progress.send_modify(|progress| progress.seq = batch.seq);
+        covered
     }
 
     fn fail(&self, error: &io::Error) {

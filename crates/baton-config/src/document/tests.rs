@@ -37,9 +37,9 @@ fn a_changed_secret_is_a_change_but_no_other_version() {
 #[test]
 fn a_policy_has_a_version_of_its_content_only() {
     let config =
-        load_text("policies: {a: {fallback: {retries: 1}}, b: {fallback: {retries: 1}}, c: {}}").unwrap();
-    let version = |name| config.policy(name).unwrap().version.as_str();
+        load_text("policies: {a: {fallback: {retries: 1}}, b: {fallback: {retries: 1}}, c: {}, d: {client_order: true}}").unwrap();
+    let version = |name| config.policy(name).unwrap().reference.version.as_str();
     assert_eq!(version("a"), version("b"));
     assert_ne!(version("a"), version("c"));
-    assert_eq!(version("c"), version("default"));
+    assert_eq!(version("d"), version("default"));
 }

@@ -8,7 +8,20 @@ fn check(marked: &str, visibility: Visibility) -> String {
     let start = marked.chars().position(|c| c == '<').unwrap();
     let end = marked.chars().position(|c| c == '>').unwrap() - 1;
     let line: String = marked.chars().filter(|c| !matches!(c, '<' | '>')).collect();
-    let excerpt = Excerpt::new(&line, start..end, visibility);
+    render(Excerpt::new(&line, start..end, visibility))
+}
+
+/// The same, where `^` stands before the character that the caret points at.
+#[track_caller]
+fn check_inside(marked: &str) -> String {
+    let at = marked.chars().filter(|c| !matches!(c, '<' | '>')).position(|c| c == '^').unwrap();
+    let unpointed = marked.replace('^', "");
+    let start = unpointed.chars().position(|c| c == '<').unwrap();
+    let end = unpointed.chars().position(|c| c == '>').unwrap() - 1;
+    render(Excerpt::pointing(&unpointed.replace(['<', '>'], ""), start..end, at))
+}
+
+fn render(excerpt: Excerpt) -> String {
     struct Shown(Excerpt);
     impl fmt::Display for Shown {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,6 +74,30 @@ fn a_long_line_is_shown_around_the_caret() {
       |
     7 |  …, …, …, …, …, …, …, …, …, …, …, …, …, wrong, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …, …
       |                                         ^^^^^
+    ");
+}
+
+#[test]
+fn a_value_is_shown_whole_and_one_character_of_it_is_pointed_at() {
+    assert_snapshot!(check_inside("- { name: a, when: <'turn.^numbr == 1'>, use: b }"), @r"
+      |
+    7 | - { name: …, when: 'turn.numbr == 1', use: … }
+      |                          ^
+    ");
+}
+
+#[test]
+fn the_caret_is_found_in_a_long_value() {
+    let line = format!("when: <{}^wrong{}>", "a || ".repeat(200), " || b".repeat(200));
+    assert_snapshot!(check_inside(&line), @r"
+      |
+    7 | a || a || a || a || a || a || a || a || wrong || b || b || b || b || b || b || b || b || b || b || b || b || b || b || b
+      |                                         ^
+    ");
+    assert_snapshot!(check_inside(&format!("{}when: <'a^b'>", "x: y, ".repeat(200))), @r"
+      |
+    7 | , x: …, x: …, x: …, x: …, x: …, when: 'ab'
+      |                                         ^
     ");
 }
 

@@ -1,15 +1,16 @@
-//! Reads `models`.
+//! Reads `models`, and lays what the file says over what the catalogue knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use baton_model::{ModelName, NanoUsd, Price, Target};
-use baton_policy::Capabilities;
+use baton_policy::{Capabilities, Scorer};
 
 use super::provider::{self, BUILT_IN, unknown_provider};
-use crate::Model;
+use crate::knowledge;
 use crate::reader::{At, Named, Reader, Section};
 use crate::tree::Span;
-use crate::value::{Wrong, dollars, share};
+use crate::value::{Wrong, did_you_mean, dollars, share};
+use crate::{Model, Route};
 
 /// A model of the file, with the places of its names.
 pub(super) struct Entry {
@@ -36,14 +37,36 @@ fn read(reader: &mut Reader<'_>, entry: &Named<'_>, providers: &[provider::Entry
     let mut section = reader.section(&entry.value)?;
     let items = reader.take(&mut section, "aliases").and_then(|at| reader.list(&at)).unwrap_or_default();
     let aliases: Vec<(ModelName, Span)> = items.iter().filter_map(|at| read_alias(reader, at)).collect();
-    let strengths =
-        reader.take(&mut section, "strengths").map(|at| read_strengths(reader, &at)).unwrap_or_default();
+    let strengths = read_shares(reader, &mut section, "strengths");
+    let attributes = read_shares(reader, &mut section, "attributes");
     let price = reader.take(&mut section, "price").and_then(|at| read_price(reader, &at));
+    let scored_as = reader.take(&mut section, "scored_as").and_then(|at| reader.read(&at, trained_model));
     let capabilities = read_capabilities(reader, &mut section);
     reader.finish(section);
-    let names = aliases.iter().map(|(name, _)| name.clone()).collect();
-    let model = Model { target: target?, aliases: names, strengths, price, capabilities };
-    Some(Entry { model, key: entry.key, aliases })
+
+    let target = target?;
+    let mut facts = knowledge::facts(&target);
+    for (alias, _) in &aliases {
+        if !facts.aliases.contains(alias) {
+            facts.aliases.push(alias.clone());
+        }
+    }
+    facts.strengths.extend(strengths);
+    facts.attributes.extend(attributes);
+    facts.price = price.or(facts.price);
+    facts.scored_as = scored_as.or(facts.scored_as);
+    facts.capabilities = knowledge::over(capabilities, facts.capabilities);
+    Some(Entry { model: Model { target, facts }, key: entry.key, aliases })
+}
+
+/// Takes the catalogue's aliases away that the file uses for something else.
+pub(super) fn settle_aliases(models: &mut [Entry], routes: &[Route]) {
+    let mut taken: HashSet<ModelName> = routes.iter().map(|route| route.name.clone()).collect();
+    taken.extend(models.iter().flat_map(|entry| &entry.aliases).map(|(name, _)| name.clone()));
+    for Entry { model, aliases, .. } in models {
+        let is_own = |alias: &ModelName| aliases.iter().any(|(own, _)| own == alias);
+        model.facts.aliases.retain(|alias| is_own(alias) || taken.insert(alias.clone()));
+    }
 }
 
 fn read_target(name: &str, providers: &[provider::Entry]) -> Result<Target, Wrong> {
@@ -62,19 +85,37 @@ fn read_alias(reader: &mut Reader<'_>, at: &At<'_>) -> Option<(ModelName, Span)>
     Some((reader.parse(at)?, at.node.span))
 }
 
-fn read_strengths(reader: &mut Reader<'_>, at: &At<'_>) -> BTreeMap<String, u32> {
-    let mut strengths = BTreeMap::new();
-    for entry in reader.named(at) {
+fn read_shares(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+    key: &'static str,
+) -> BTreeMap<String, u32> {
+    let entries = reader.take(section, key).map(|at| reader.named(&at)).unwrap_or_default();
+    let mut shares = BTreeMap::new();
+    for entry in entries {
         if entry.name.is_empty()
             || !entry.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
         {
-            let wrong = Wrong::new("a strength is named with small letters, digits and `_`");
+            let wrong = Wrong::new("this is named with small letters, digits and `_`");
             reader.wrong_at(entry.key, &entry.value.path, wrong);
         } else if let Some(share) = reader.read(&entry.value, share) {
-            strengths.insert(entry.name.to_owned(), share);
+            shares.insert(entry.name.to_owned(), share);
         }
     }
-    strengths
+    shares
+}
+
+/// The name of a model that the scorer was trained on.
+fn trained_model(text: &str) -> Result<String, Wrong> {
+    let scorer = Scorer::built_in();
+    if scorer.index(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let wrong = Wrong::new(format!("the scorer was not trained on `{text}`"));
+    Err(match did_you_mean(text, scorer.models()) {
+        Some(hint) => wrong.hint(hint),
+        None => wrong.hint("leave it out"),
+    })
 }
 
 fn read_price(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Price> {

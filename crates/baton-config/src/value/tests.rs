@@ -175,3 +175,31 @@ fn the_nearest_name_is_near() {
         assert_eq!(nearest(given, names), expected, "{given}");
     }
 }
+
+#[test]
+fn a_share_is_exact_to_its_last_place() {
+    for (text, millionths) in [("0", 0), ("1", 1_000_000), ("0.5", 500_000), ("0.000001", 1)] {
+        assert_eq!(share(text), Ok(millionths), "{text}");
+    }
+    for (text, expected) in [("0", 0), ("1.000", 1_000), ("0.25", 250), ("0.001", 1)] {
+        assert_eq!(thousandths(text), Ok(expected), "{text}");
+    }
+    assert_eq!(check(thousandths("1.001")), "wrong: expected a number from 0 to 1");
+    assert_eq!(
+        check(thousandths("0.0001")),
+        "wrong: more than 3 digits after the point; write a number from 0 to 1, such as `0.8`"
+    );
+}
+
+#[test]
+fn a_latency_without_a_unit_is_in_milliseconds() {
+    for (text, expected) in [("800", 800), ("2s", 2_000), ("1m", 60_000), ("86400000", 86_400_000)] {
+        assert_eq!(millis(text), Ok(expected), "{text}");
+    }
+    assert_eq!(check(millis("0")), "wrong: the duration is zero");
+    assert_eq!(check(millis("86400001")), "wrong: the duration is longer than a day; the longest is `24h`");
+    assert_eq!(check(millis("2d")), "wrong: unknown unit of time; the units are `ms`, `s`, `m` and `h`");
+    for text in ["", "-1", "1.5"] {
+        assert!(check(millis(text)).starts_with("wrong: expected a duration"), "{text}");
+    }
+}

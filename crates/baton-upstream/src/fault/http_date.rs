@@ -33,7 +33,7 @@ fn number(text: &str, digits: usize, range: std::ops::RangeInclusive<u64>) -> Op
 }
 
 /// Counts from March, so that the leap day is the last of its year.
-const fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
+pub(crate) const fn days_since_1970(year: u64, month: u64, day: u64) -> u64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
     // What the line above gives for 1970-01-01.

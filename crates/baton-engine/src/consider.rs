@@ -1,0 +1,207 @@
+//! Gathers what a request is planned from: its candidates, its features, and how everybody is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use baton_audit::IdSource;
+use baton_model::{ProviderName, Target};
+use baton_policy::{Context, Current, Features, Health, Inputs, Needs, Order, Scorer};
+use tokio::time::Instant;
+
+use crate::engine::unresolved;
+use crate::features::{features, last_user_text};
+use crate::health::{Form, HealthBoard, Keys, Probe, Snapshot};
+use crate::prepare::{Converted, prepare};
+use crate::sticky::Sticky;
+use crate::{Ask, ModelSpec, Pool, Refusal, RefusalKind, Settings};
+
+/// A request with everything that its plan is made from.
+pub(crate) struct Considered {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) pool: Pool,
+    pub(crate) inputs: Box<Inputs>,
+    pub(crate) converted: Converted,
+    /// The right to try a target that may be well again. Given back when dropped.
+    pub(crate) probes: Vec<(Target, Probe)>,
+}
+
+/// What a request is considered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be answered.
+    Answer,
+    /// To be shown what would happen: nothing is claimed.
+    Show,
+}
+
+/// What planning looks at beside the request and the configuration: how everybody is, and where
+/// conversations are.
+#[derive(Debug, Default)]
+pub struct Outlook {
+    pub(crate) health: Arc<HealthBoard>,
+    pub(crate) sticky: Arc<Sticky>,
+    pub(crate) ids: IdSource,
+}
+
+impl Outlook {
+    /// Gathers the inputs of a plan. Nothing is changed by it but probes, which are claimed.
+    pub(crate) fn consider(
+        &self,
+        settings: Arc<Settings>,
+        ask: &Ask,
+        purpose: Purpose,
+    ) -> Result<Considered, Refusal> {
+        let mut pool = Self::pool(ask, &settings)?;
+        let converted = Converted::default();
+        if ask.strict {
+            note_what_is_not_carried(ask, &converted, &settings, &mut pool)?;
+        }
+        let mut needs = pool.policy.needs();
+        needs.latency |= ask.wishes.order.contains(&Order::Fastest)
+            || ask.wishes.order.contains(&Order::Balanced)
+            || ask.wishes.constraints.max_latency_ms.is_some();
+        let features =
+            features(&ask.body, ask.stream, ask.task, needs).map_err(baton_dialect::DecodeError::from)?;
+        let mut candidates = std::mem::take(&mut pool.candidates);
+        let mut probes = Vec::new();
+        for candidate in &mut candidates {
+            let (health, probe) = self.look(ask, &settings, &candidate.target, needs, purpose);
+            candidate.health = health;
+            probes.extend(probe.map(|probe| (candidate.target.clone(), probe)));
+        }
+        if needs.scores {
+            note_scores(ask, &features, &mut candidates);
+        }
+        let throws_dice = pool.policy.document.order.iter().chain(&ask.wishes.order);
+        let random = throws_dice
+            .clone()
+            .any(|order| matches!(order, Order::Weighted | Order::Fastest))
+            .then(rand::random::<u32>)
+            .map_or(0, u64::from);
+        let inputs = Box::new(Inputs {
+            policy: pool.policy.reference.clone(),
+            knowledge: settings.catalog.knowledge_version().to_owned(),
+            features,
+            candidates,
+            key_models: ask.caller.models.clone(),
+            providers: ask.providers.clone(),
+            wishes: ask.wishes.clone(),
+            context: needs.context.then(|| Box::new(self.context(ask))),
+            current: self.current(ask, &pool),
+            judged: None,
+            passes: None,
+            random,
+        });
+        Ok(Considered { settings, pool, inputs, converted, probes })
+    }
+
+    fn pool(ask: &Ask, settings: &Settings) -> Result<Pool, Refusal> {
+        if let Some(byok) = &ask.byok {
+            return Self::byok_pool(ask, byok, settings);
+        }
+        settings.catalog.resolve(&ask.models, ask.policy.as_deref()).map_err(unresolved)
+    }
+
+    /// With a provider key of the client's own, the named provider is the only candidate.
+    fn byok_pool(ask: &Ask, byok: &crate::Byok, settings: &Settings) -> Result<Pool, Refusal> {
+        let provider = &byok.provider;
+        if settings.catalog.upstream(provider).is_none() {
+            let mut refusal = Refusal::new(
+                RefusalKind::Invalid,
+                format!("the provider `{provider}` of `x-provider` is not configured"),
+            );
+            refusal.param = Some("x-provider".to_owned());
+            return Err(refusal);
+        }
+        let named = byok.model.clone().or_else(|| ask.models.names.first().cloned()).unwrap_or_default();
+        let prefix = format!("{provider}/");
+        let full = format!("{provider}/{}", named.strip_prefix(&prefix).unwrap_or(&named));
+        let spec = ModelSpec { names: vec![full], list: ask.models.list };
+        let mut pool = settings.catalog.resolve(&spec, None).map_err(unresolved)?;
+        // The key was given for this provider alone.
+        pool.candidates.retain(|candidate| !candidate.by_rule);
+        Ok(pool)
+    }
+
+    fn look(
+        &self,
+        ask: &Ask,
+        settings: &Settings,
+        target: &Target,
+        needs: Needs,
+        purpose: Purpose,
+    ) -> (Health, Option<Probe>) {
+        let keys = match &ask.byok {
+            Some(byok) if byok.provider == target.provider => Keys::Client,
+            _ => Keys::Own(credentials(settings, &target.provider)),
+        };
+        let form = if ask.stream { Form::Stream } else { Form::Whole };
+        let latency = needs.latency.then_some(form);
+        match purpose {
+            Purpose::Answer => {
+                let Snapshot { health, probe } = self.health.snapshot(target, keys, latency, Instant::now());
+                (health, probe)
+            }
+            Purpose::Show => (self.health.view(target, keys, latency, Instant::now()), None),
+        }
+    }
+
+    fn context(&self, ask: &Ask) -> Context {
+        Context {
+            surface: ask.surface.to_owned(),
+            key: ask.caller.principal.clone(),
+            tags: ask.labels.tags.clone(),
+            variables: ask.variables.clone(),
+            turn: 1,
+            unix_seconds: Duration::from_millis(self.ids.now_ms()).as_secs(),
+        }
+    }
+
+    /// The target that the conversation is with, where the policy may choose another.
+    fn current(&self, ask: &Ask, pool: &Pool) -> Option<Current> {
+        let session = ask.labels.session.as_deref().filter(|_| pool.policy.may_switch())?;
+        self.sticky.get(&ask.caller.principal, session)
+    }
+}
+
+/// How many credentials a provider has.
+pub(crate) fn credentials(settings: &Settings, provider: &ProviderName) -> usize {
+    settings.catalog.upstream(provider).map_or(0, |upstream| upstream.credential_count())
+}
+
+/// Puts down for each candidate which parameters it would lose.
+fn note_what_is_not_carried(
+    ask: &Ask,
+    converted: &Converted,
+    settings: &Settings,
+    pool: &mut Pool,
+) -> Result<(), Refusal> {
+    for candidate in &mut pool.candidates {
+        let target = &candidate.target;
+        let Some(upstream) = settings.catalog.upstream(&target.provider) else { continue };
+        let most = candidate.facts.capabilities.max_output_tokens;
+        candidate.not_carried = prepare(ask, converted, upstream, target, most)?.dropped;
+    }
+    Ok(())
+}
+
+/// Puts down for each candidate that the scorer knows what it expects of it on this text.
+fn note_scores(ask: &Ask, features: &Features, candidates: &mut [baton_policy::Candidate]) {
+    let scorer = Scorer::built_in();
+    let known: Vec<(usize, u16)> = candidates
+        .iter()
+        .enumerate()
+        .filter_map(|(at, candidate)| Some((at, scorer.index(candidate.facts.scored_as.as_deref()?)?)))
+        .collect();
+    if known.is_empty() {
+        return;
+    }
+    let (text, _) = last_user_text(ask.body.get("messages").unwrap_or_default());
+    let models: Vec<u16> = known.iter().map(|(_, model)| *model).collect();
+    let scores = scorer.score_for(&text, features.task_kind(), &models);
+    for ((at, _), score) in known.into_iter().zip(scores) {
+        if let Some(candidate) = candidates.get_mut(at) {
+            candidate.quality = Some(score);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Changes a request as a matching rule says: settings, and a message in front or behind.
+
+use baton_model::{Dialect, JsonError, RawObject};
+use baton_policy::Actions;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::Ask;
+
+/// The request as the rule wants it, with what of the rule the client's dialect has no word for;
+/// `None` where the rule changes nothing.
+///
+/// # Errors
+/// When the body, changed, is no request any more.
+pub(crate) fn changed(ask: &Ask, actions: &Actions) -> Result<Option<(Ask, Vec<String>)>, JsonError> {
+    if actions.set.is_empty() && actions.prepend.is_none() && actions.append.is_none() {
+        return Ok(None);
+    }
+    let mut edits: Vec<(&str, Option<Bytes>)> = Vec::new();
+    let mut wordless = Vec::new();
+    for (key, value) in &actions.set {
+        match word(ask.dialect, key) {
+            Some(word) => edits.push((word, Some(value.to_string().into()))),
+            None => wordless.push(format!("rule.set.{key}")),
+        }
+    }
+    let mut messages = ask.body.get("messages").unwrap_or(b"[]").to_vec();
+    if messages.first() == Some(&b'"') {
+        messages = [b"[{\"role\":\"user\",\"content\":", messages.as_slice(), b"}]"].concat();
+    }
+    if let Some(text) = &actions.prepend {
+        match ask.dialect {
+            Dialect::OpenaiChat => messages = in_front(&messages, &system(text)),
+            Dialect::AnthropicMessages => {
+                let now: Option<Value> = ask.body.read("system")?;
+                edits.push(("system", Some(instructions(text, now).to_string().into())));
+            }
+        }
+    }
+    if let Some(text) = &actions.append {
+        let message = match ask.dialect {
+            Dialect::OpenaiChat => system(text),
+            Dialect::AnthropicMessages => json!({ "role": "user", "content": text }),
+        };
+        messages = behind(&messages, &message);
+    }
+    if ask.body.get("messages") != Some(messages.as_slice()) {
+        edits.push(("messages", Some(messages.into())));
+    }
+    let body = RawObject::parse(ask.body.rewrite(&edits).concat().into())?;
+    Ok(Some((Ask { body, ..ask.clone() }, wordless)))
+}
+
+/// A setting's name in a dialect.
+fn word(dialect: Dialect, key: &str) -> Option<&str> {
+    match (dialect, key) {
+        (Dialect::OpenaiChat, key) => Some(key),
+        (Dialect::AnthropicMessages, "stop") => Some("stop_sequences"),
+        (Dialect::AnthropicMessages, "max_completion_tokens" | "max_tokens") => Some("max_tokens"),
+        (Dialect::AnthropicMessages, "temperature" | "top_p" | "top_k" | "service_tier") => Some(key),
+        (Dialect::AnthropicMessages, _) => None,
+    }
+}
+
+fn system(text: &str) -> Value {
+    json!({ "role": "system", "content": text })
+}
+
+/// Instructions in front of those that are there, in the form that is there.
+fn instructions(text: &str, now: Option<Value>) -> Value {
+    match now {
+        Some(Value::Array(mut blocks)) => {
+            blocks.insert(0, json!({ "type": "text", "text": text }));
+            Value::Array(blocks)
+        }
+        Some(Value::String(now)) => Value::String(format!("{text}\n\n{now}")),
+        _ => Value::String(text.to_owned()),
+    }
+}
+
+fn in_front(list: &[u8], item: &Value) -> Vec<u8> {
+    let rest = list.trim_ascii_start().strip_prefix(b"[").unwrap_or(b"]");
+    let comma: &[u8] = if rest.trim_ascii_start().starts_with(b"]") { b"" } else { b"," };
+    [b"[", item.to_string().as_bytes(), comma, rest].concat()
+}
+
+fn behind(list: &[u8], item: &Value) -> Vec<u8> {
+    let before = list.trim_ascii_end().strip_suffix(b"]").unwrap_or(b"[");
+    let comma: &[u8] = if before.trim_ascii_end().ends_with(b"[") { b"" } else { b"," };
+    [before, comma, item.to_string().as_bytes(), b"]"].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_go_in_front_and_behind() {
+        let item = json!({ "a": 1 });
+        assert_eq!(in_front(b" [ {} ]", &item), b"[{\"a\":1}, {} ]");
+        assert_eq!(in_front(b"[ ]", &item), b"[{\"a\":1} ]");
+        assert_eq!(behind(b"[ {} ] ", &item), b"[ {} ,{\"a\":1}]");
+        assert_eq!(behind(b"[]", &item), b"[{\"a\":1}]");
+    }
+
+    #[test]
+    fn instructions_keep_the_form_that_is_there() {
+        assert_eq!(instructions("a", Some(json!("b"))), json!("a\n\nb"));
+        assert_eq!(
+            instructions("a", Some(json!([{ "type": "text", "text": "b" }]))),
+            json!([{ "type": "text", "text": "a" }, { "type": "text", "text": "b" }])
+        );
+        assert_eq!(instructions("a", None), json!("a"));
+    }
+}
