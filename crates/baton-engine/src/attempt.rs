@@ -110,6 +110,7 @@ pub(crate) async fn attempt(
         forward: run.ask.forward.clone(),
         query: run.ask.query.clone(),
         credential,
+        connect: Some(run.pool.policy.timeouts().connect),
     };
     let sent = Sent {
         run,

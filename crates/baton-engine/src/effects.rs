@@ -1,6 +1,6 @@
 //! Changes a request as a matching rule says: settings, and a message in front or behind.
 
-use baton_model::{Dialect, JsonError, RawObject};
+use baton_model::{Dialect, JsonError, RawJson, RawObject};
 use baton_policy::Actions;
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -19,7 +19,8 @@ pub(crate) fn changed(ask: &Ask, actions: &Actions) -> Result<Option<(Ask, Vec<S
     let mut edits: Vec<(&str, Option<Bytes>)> = Vec::new();
     let mut wordless = Vec::new();
     for (key, value) in &actions.set {
-        match word(ask.dialect, key) {
+        match word(ask, key) {
+            Some("stop_sequences") => edits.push(("stop_sequences", Some(list(value).to_string().into()))),
             Some(word) => edits.push((word, Some(value.to_string().into()))),
             None => wordless.push(format!("rule.set.{key}")),
         }
@@ -38,11 +39,10 @@ pub(crate) fn changed(ask: &Ask, actions: &Actions) -> Result<Option<(Ask, Vec<S
         }
     }
     if let Some(text) = &actions.append {
-        let message = match ask.dialect {
-            Dialect::OpenaiChat => system(text),
-            Dialect::AnthropicMessages => json!({ "role": "user", "content": text }),
+        messages = match ask.dialect {
+            Dialect::OpenaiChat => behind(&messages, &system(text)),
+            Dialect::AnthropicMessages => said_last(&messages, text),
         };
-        messages = behind(&messages, &message);
     }
     if ask.body.get("messages") != Some(messages.as_slice()) {
         edits.push(("messages", Some(messages.into())));
@@ -51,15 +51,48 @@ pub(crate) fn changed(ask: &Ask, actions: &Actions) -> Result<Option<(Ask, Vec<S
     Ok(Some((Ask { body, ..ask.clone() }, wordless)))
 }
 
-/// A setting's name in a dialect.
-fn word(dialect: Dialect, key: &str) -> Option<&str> {
-    match (dialect, key) {
+/// A setting's name in the request's dialect.
+fn word<'k>(ask: &Ask, key: &'k str) -> Option<&'k str> {
+    match (ask.dialect, key) {
+        // One limit under two names, of which a request may have one.
+        (Dialect::OpenaiChat, "max_tokens") if ask.body.get("max_completion_tokens").is_some() => {
+            Some("max_completion_tokens")
+        }
+        (Dialect::OpenaiChat, "max_completion_tokens") if ask.body.get("max_tokens").is_some() => {
+            Some("max_tokens")
+        }
         (Dialect::OpenaiChat, key) => Some(key),
         (Dialect::AnthropicMessages, "stop") => Some("stop_sequences"),
         (Dialect::AnthropicMessages, "max_completion_tokens" | "max_tokens") => Some("max_tokens"),
         (Dialect::AnthropicMessages, "temperature" | "top_p" | "top_k" | "service_tier") => Some(key),
         (Dialect::AnthropicMessages, _) => None,
     }
+}
+
+/// One text or several, as the list that Anthropic asks for.
+fn list(value: &Value) -> Value {
+    if value.is_array() { value.clone() } else { json!([value]) }
+}
+
+/// The user says one thing more. Turns alternate, so it goes into the user's last one if that is the last.
+fn said_last(messages: &[u8], text: &str) -> Vec<u8> {
+    let block = json!({ "type": "text", "text": text });
+    let more = || {
+        let mut all: Vec<RawJson> = serde_json::from_slice(messages).ok()?;
+        let mut last: Value = all.last()?.read().ok()?;
+        if last.get("role")? != "user" {
+            return None;
+        }
+        let content = last.get_mut("content")?;
+        match content {
+            Value::String(said) => *content = json!([{ "type": "text", "text": said }, block]),
+            Value::Array(blocks) => blocks.push(block.clone()),
+            _ => return None,
+        }
+        *all.last_mut()? = RawJson::of(&last).ok()?;
+        serde_json::to_vec(&all).ok()
+    };
+    more().unwrap_or_else(|| behind(messages, &json!({ "role": "user", "content": text })))
 }
 
 fn system(text: &str) -> Value {
@@ -101,6 +134,25 @@ mod tests {
         assert_eq!(in_front(b"[ ]", &item), b"[{\"a\":1} ]");
         assert_eq!(behind(b"[ {} ] ", &item), b"[ {} ,{\"a\":1}]");
         assert_eq!(behind(b"[]", &item), b"[{\"a\":1}]");
+    }
+
+    #[test]
+    fn what_is_said_last_goes_into_the_users_last_turn() {
+        let check = |messages: &str, expected: Value| {
+            let said: Value = serde_json::from_slice(&said_last(messages.as_bytes(), "b")).unwrap();
+            assert_eq!(said, expected, "{messages}");
+        };
+        let (a, b) = (json!({ "type": "text", "text": "a" }), json!({ "type": "text", "text": "b" }));
+        check(r#"[{"role":"user","content":"a"}]"#, json!([{ "role": "user", "content": [a, b] }]));
+        check(
+            r#"[{"role":"user","content":[{"type":"text","text":"a"}]}]"#,
+            json!([{ "role": "user", "content": [a, b] }]),
+        );
+        check(
+            r#"[{"role":"assistant","content":"a"}]"#,
+            json!([{ "role": "assistant", "content": "a" }, { "role": "user", "content": "b" }]),
+        );
+        check("[]", json!([{ "role": "user", "content": "b" }]));
     }
 
     #[test]

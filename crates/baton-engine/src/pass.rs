@@ -135,6 +135,7 @@ impl Engine {
             forward: pass.forward,
             query: pass.query,
             credential: credential.clone(),
+            connect: None,
         };
         let timeouts = *settings.catalog.default_policy().timeouts();
         let sent = timeout(timeouts.total, upstream.send(call)).await;

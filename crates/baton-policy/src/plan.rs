@@ -4,7 +4,7 @@
 //! the stages is the order of [`Stage`].
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use baton_model::{ModelName, NanoUsd, Target, Usage};
 use serde::{Deserialize, Serialize};
@@ -147,15 +147,17 @@ impl Case<'_> {
     fn cells(&self) -> Vec<Cell> {
         let candidates = &self.inputs.candidates;
         let mut cells = Vec::<Cell>::with_capacity(candidates.len());
-        let mut earlier = Earlier::of(candidates);
-        for (at, candidate) in candidates.iter().enumerate() {
-            let mut rejection = self.judge(candidate);
-            // The same target under another name may be allowed where the first is not.
-            let twin = earlier.find(at).and_then(|twin| cells.get(twin));
-            if twin.is_some_and(|twin| twin.rejection.is_none() || twin.rejection == rejection) {
-                rejection = Some(self::rejection(Stage::Allow, ReasonCode::ListedTwice));
+        let mut standing = Standing::with_room_for(candidates.len());
+        for candidate in candidates {
+            // Only one that stands makes a later one superfluous: under another name the same target may
+            // be allowed where it was not before.
+            let rejection = if standing.has(&candidate.target) {
+                Some(rejection(Stage::Allow, ReasonCode::ListedTwice))
             } else {
-                earlier.note(at);
+                self.judge(candidate)
+            };
+            if rejection.is_none() {
+                standing.add(&candidate.target);
             }
             cells.push(Cell { rejection, score: None });
         }
@@ -230,39 +232,37 @@ impl Case<'_> {
     }
 }
 
-/// Where a target was listed before: few are looked through, many are looked up.
-struct Earlier<'a> {
-    candidates: &'a [Candidate],
-    noted: Vec<usize>,
-    by_target: HashMap<&'a Target, usize>,
+/// The targets that no stage has rejected so far: few are looked through, many are looked up.
+enum Standing<'a> {
+    Few(Vec<&'a Target>),
+    Many(HashSet<&'a Target>),
 }
 
 /// Up to here looking through is quicker.
 const FEW: usize = 24;
 
-impl<'a> Earlier<'a> {
-    fn of(candidates: &'a [Candidate]) -> Self {
-        let (few, many) = if candidates.len() <= FEW { (candidates.len(), 0) } else { (0, candidates.len()) };
-        Self { candidates, noted: Vec::with_capacity(few), by_target: HashMap::with_capacity(many) }
-    }
-
-    /// The last one noted that stands for the same target.
-    fn find(&self, at: usize) -> Option<usize> {
-        let target = &self.candidates.get(at)?.target;
-        if self.candidates.len() > FEW {
-            return self.by_target.get(target).copied();
+impl<'a> Standing<'a> {
+    fn with_room_for(candidates: usize) -> Self {
+        if candidates <= FEW {
+            Self::Few(Vec::with_capacity(candidates))
+        } else {
+            Self::Many(HashSet::with_capacity(candidates))
         }
-        self.noted
-            .iter()
-            .copied()
-            .rfind(|noted| self.candidates.get(*noted).is_some_and(|it| it.target == *target))
     }
 
-    fn note(&mut self, at: usize) {
-        if self.candidates.len() <= FEW {
-            self.noted.push(at);
-        } else if let Some(candidate) = self.candidates.get(at) {
-            self.by_target.insert(&candidate.target, at);
+    fn has(&self, target: &Target) -> bool {
+        match self {
+            Self::Few(targets) => targets.contains(&target),
+            Self::Many(targets) => targets.contains(target),
+        }
+    }
+
+    fn add(&mut self, target: &'a Target) {
+        match self {
+            Self::Few(targets) => targets.push(target),
+            Self::Many(targets) => {
+                targets.insert(target);
+            }
         }
     }
 }

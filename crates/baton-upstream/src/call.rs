@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use baton_model::Secret;
 use bytes::Bytes;
@@ -25,6 +26,8 @@ pub struct Call {
     pub query: Option<String>,
     /// Which key to send.
     pub credential: Credential,
+    /// How long to wait for a connection, where there is a client that waits as long.
+    pub connect: Option<Duration>,
 }
 
 /// Which endpoint a call is for.
@@ -85,6 +88,7 @@ impl Call {
             forward: HeaderMap::new(),
             query: None,
             credential: Credential::Own(0),
+            connect: None,
         }
     }
 }

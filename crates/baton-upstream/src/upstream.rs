@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use baton_model::{Dialect, Fault, FaultKind, ModelName, ProviderName, Secret};
 use baton_net::body::Chunks;
@@ -37,6 +38,8 @@ enum Backend {
 
 struct Http {
     client: HttpClient,
+    /// For calls that wait for a connection for another time than the usual.
+    others: Vec<(Duration, HttpClient)>,
     base_url: BaseUrl,
     headers: HeaderPlan,
     /// To find and hide them in what a provider says.
@@ -49,6 +52,18 @@ impl Upstream {
     /// # Errors
     /// [`ConfigError`] when a key or header of the configuration cannot be sent.
     pub fn new(config: ProviderConfig, client: HttpClient) -> Result<Self, ConfigError> {
+        Self::with_clients(config, client, Vec::new())
+    }
+
+    /// The same, with clients that wait for a connection for another time, by that time.
+    ///
+    /// # Errors
+    /// As for [`Self::new`].
+    pub fn with_clients(
+        config: ProviderConfig,
+        client: HttpClient,
+        others: Vec<(Duration, HttpClient)>,
+    ) -> Result<Self, ConfigError> {
         let headers = HeaderPlan::new(&config).map_err(|error| match error {
             PlanError::Header(header) => ConfigError::Header { provider: config.name.clone(), header },
             PlanError::Credential(at) => {
@@ -56,7 +71,7 @@ impl Upstream {
             }
         })?;
         let ProviderConfig { name, dialect, base_url, credentials, models, quirks, .. } = config;
-        let backend = Backend::Http(Box::new(Http { client, base_url, headers, secrets: credentials }));
+        let backend = Backend::Http(Box::new(Http { client, others, base_url, headers, secrets: credentials }));
         Ok(Self(Arc::new(Inner { name, dialect, models, quirks, backend })))
     }
 
@@ -176,7 +191,9 @@ impl Upstream {
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;
-        let response = http.client.send(request).await.map_err(|error| of_send(&self.0.name, &error))?;
+        let other = call.connect.and_then(|time| http.others.iter().find(|(known, _)| *known == time));
+        let client = other.map_or(&http.client, |(_, client)| client);
+        let response = client.send(request).await.map_err(|error| of_send(&self.0.name, &error))?;
         let (head, body) = response.into_parts();
         if let Some(encoding) = foreign_encoding(&head.headers) {
             // It was asked for `identity`. The engine reads bytes as they pass, so this is no answer.

@@ -1,6 +1,6 @@
 //! Turns a checked configuration into what engine and gate run on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +22,15 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
     let mut clients: HashMap<ClientKey, HttpClient> = HashMap::new();
     let mut upstreams = vec![Arc::new(Upstream::echo())];
     for provider in &config.providers {
-        let client = client(&mut clients, connect, provider)
-            .with_context(|| format!("provider `{}`", provider.upstream.name))?;
-        upstreams.push(Arc::new(Upstream::new(provider.upstream.clone(), client)?));
+        let mut client = |connect: Duration| {
+            client(&mut clients, connect, provider)
+                .with_context(|| format!("provider `{}`", provider.upstream.name))
+        };
+        let usual = client(connect)?;
+        let others: BTreeSet<Duration> =
+            config.policies.iter().map(|policy| policy.timeouts().connect).filter(|time| *time != connect).collect();
+        let others = others.into_iter().map(|time| Ok((time, client(time)?))).collect::<anyhow::Result<_>>()?;
+        upstreams.push(Arc::new(Upstream::with_clients(provider.upstream.clone(), usual, others)?));
     }
     let policy = |name: &str| config.policy(name).cloned().with_context(|| format!("no policy `{name}`"));
     let routes = config

@@ -246,12 +246,34 @@ fn the_other_dialect_gets_what_it_has_a_word_for_and_the_record_names_the_rest()
         let [one] = seen.as_slice() else { panic!("{} requests", seen.len()) };
         let sent = one.json();
         assert_eq!(sent["system"], "Answer in French.\n\nBe kind.");
-        assert_eq!(sent["messages"][0]["content"], "hi");
-        assert!(sent["messages"].to_string().contains("Mind the deadline."), "{sent}");
+        // Turns alternate: what is appended goes into the user's last one.
+        let content = json!([{"type": "text", "text": "hi"}, {"type": "text", "text": "Mind the deadline."}]);
+        assert_eq!(sent["messages"], json!([{"role": "user", "content": content}]));
         assert_eq!((&sent["temperature"], &sent["max_tokens"]), (&json!(0.1), &json!(7)));
         assert_eq!(sent["stop_sequences"], json!(["END"]));
         let ignored = decided(&fixture.baton, &answer).await["ignored_parameters"].clone();
         assert_eq!(ignored, json!(["rule.set.seed"]));
+    });
+}
+
+#[test]
+fn a_setting_takes_the_name_and_the_form_that_the_request_has() {
+    run(async {
+        let policies = "
+  short:
+    rules: [{ name: short, when: 'true', set: { max_tokens: 7, stop: END } }]
+";
+        let fixture = start(policies).await;
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let chat = json!({"model": LARGE, "messages": messages, "max_completion_tokens": 90, "baton": {"policy": "short"}});
+        fixture.baton.chat(&chat).await.expect(200);
+        let body = fixture.openai_saw("fake-large")[0].json();
+        assert_eq!((&body["max_completion_tokens"], body.get("max_tokens")), (&json!(7), None), "{body}");
+        assert_eq!(body["stop"], "END");
+        let message = json!({"model": PROSE, "messages": messages, "max_tokens": 90, "baton": {"policy": "short"}});
+        fixture.baton.messages(&message).await.expect(200);
+        let body = fixture.anthropic_saw("fake-prose")[0].json();
+        assert_eq!((&body["max_tokens"], &body["stop_sequences"]), (&json!(7), &json!(["END"])), "{body}");
     });
 }
 

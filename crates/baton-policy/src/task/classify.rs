@@ -65,7 +65,7 @@ pub(super) struct Evidence {
 }
 
 /// The signs of shape, by name. The order is that of the bits.
-pub(super) const SIGNS: [&str; 49] = [
+pub(super) const SIGNS: [&str; 54] = [
     "always",
     "tools",
     "structured_output",
@@ -115,6 +115,11 @@ pub(super) const SIGNS: [&str; 49] = [
     "numbers_and_question",
     "code_and_summarise",
     "code_and_translate",
+    "other_language",
+    "language_and_quotes",
+    "short_and_language",
+    "code_and_extract",
+    "tools_no_action",
 ];
 
 impl Evidence {
@@ -197,7 +202,12 @@ impl Reader {
         let spoken = self.words.iter().take(opening).chain(self.words.iter().skip(closing.max(opening)));
         stems.extend(spoken.map(|word| pair(WISH, word.stem)));
         let languages = self.tally.languages(text, &scan.prose);
-        let signs = signs(scan, shape, cues, self.words.len(), languages.len());
+        let (mut wish, mut rest) = (Tally::new(), Tally::new());
+        for (at, word) in self.words.iter().enumerate() {
+            if at < opening || at >= closing { wish.add(word.hash) } else { rest.add(word.hash) }
+        }
+        let voices = Voices { languages: languages.len(), differ: wish.differs(&rest) };
+        let signs = signs(scan, shape, cues, self.words.len(), voices);
         Evidence { signs, cues, lead, first, stems, words: self.words, languages }
     }
 }
@@ -227,8 +237,17 @@ fn wish(text: &str, scan: &Scan, words: &[Word]) -> (usize, usize) {
     (opening, closing)
 }
 
+/// The languages that are heard.
+#[derive(Clone, Copy)]
+struct Voices {
+    /// How many.
+    languages: usize,
+    /// Whether the wish is in another one than the rest.
+    differ: bool,
+}
+
 /// The signs of shape as bits, in the order of [`SIGNS`].
-fn signs(scan: &Scan, shape: &Shape, cues: u64, words: usize, languages: usize) -> u64 {
+fn signs(scan: &Scan, shape: &Shape, cues: u64, words: usize, voices: Voices) -> u64 {
     let has = |name: &str| {
         lexicon().cues.iter().position(|cue| cue.name == name).is_some_and(|at| cues >> at & 1 == 1)
     };
@@ -283,10 +302,15 @@ fn signs(scan: &Scan, shape: &Shape, cues: u64, words: usize, languages: usize) 
         scan.numbers >= 6 && has("data"),
         codeish && has("codewords"),
         scan.starts_small,
-        languages >= 2,
+        voices.languages >= 2,
         scan.numbers >= 3 && asks,
         codeish && has("summarise"),
         codeish && has("translate"),
+        voices.differ,
+        has("language_name") && scan.quotes > 0,
+        has("language_name") && words <= 16,
+        codeish && has("extract"),
+        tools && !action,
     ];
     list.iter().enumerate().fold(0, |bits, (at, sign)| bits | u64::from(*sign) << at)
 }

@@ -115,7 +115,7 @@ const SCRIPTS: [(&str, u32, u32); 14] = [
 ];
 
 /// What speaks for each language.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Tally {
     votes: &'static Lookup<[u8; 8]>,
     latin: [u32; 8],
@@ -137,6 +137,22 @@ impl Tally {
                 *sum += u32::from(vote);
             }
         }
+    }
+
+    /// The language in Latin letters that most speaks for, if enough does.
+    pub(super) fn main(&self) -> Option<usize> {
+        let (at, votes) = self.latin.iter().enumerate().max_by_key(|(_, votes)| **votes)?;
+        (*votes >= 6).then_some(at)
+    }
+
+    /// Whether this is clearly in another language than `other`: what is most heard here is hardly
+    /// heard there, and the other way round.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        let (Some(here), Some(there)) = (self.main(), other.main()) else { return false };
+        let votes = |tally: &Self, at: usize| tally.latin.get(at).copied().unwrap_or(0);
+        here != there
+            && votes(self, there) * 2 < votes(self, here)
+            && votes(other, here) * 2 < votes(other, there)
     }
 
     /// The languages, the likeliest first: those with a quarter of the best one's votes, at most two

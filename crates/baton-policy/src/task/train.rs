@@ -48,7 +48,7 @@ const LEAST_TEXTS: usize = 2;
 const PARTS: [f64; 3] = [0.35, 0.25, 0.3];
 
 /// Where the weights of signs start, in natural-log odds.
-const SIGN_VOTES: [(&str, TaskKind, f64); 15] = [
+const SIGN_VOTES: [(&str, TaskKind, f64); 18] = [
     ("tools", TaskKind::ToolUse, 1.5),
     ("tools_and_action", TaskKind::ToolUse, 1.5),
     ("action_no_tools", TaskKind::ToolUse, -2.0),
@@ -62,6 +62,9 @@ const SIGN_VOTES: [(&str, TaskKind, f64); 15] = [
     ("much_math", TaskKind::MathReasoning, 1.0),
     ("short_question", TaskKind::QuickAnswer, 1.0),
     ("two_languages", TaskKind::Translate, 1.5),
+    ("other_language", TaskKind::Translate, 2.0),
+    ("language_and_quotes", TaskKind::Translate, 1.5),
+    ("short_and_language", TaskKind::Translate, 1.0),
     ("no_cue", TaskKind::Chat, 0.5),
     ("exclamation", TaskKind::Chat, 0.4),
 ];

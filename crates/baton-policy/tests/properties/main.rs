@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use baton_model::{FaultKind, Target};
 use baton_policy::{
-    Actions, Constraints, Current, Down, DownReason, History, Inputs, JudgeFailure, Judged, Knowledge, Next, Order, Plan, Planned,
-    ReasonCode, Rule, Stage, Verdict, next, plan,
+    Actions, Constraints, Current, Down, DownReason, History, Inputs, JudgeFailure, Judged, Knowledge, Next,
+    Order, Plan, Planned, ReasonCode, Rule, Stage, Verdict, next, plan,
 };
 use proptest::bits;
 use proptest::prelude::*;
-use proptest::test_runner::{TestCaseError, TestRunner};
+use proptest::test_runner::{RngAlgorithm, TestCaseError, TestRunner};
 
 use self::world::{Kind, Tape, World};
 
@@ -502,13 +502,14 @@ fn applies(condition: bool) -> Outcome {
 #[track_caller]
 fn holds(kind: Kind, property: impl Fn(&World, &mut Tape) -> Outcome) {
     let tape = || (any::<u64>().no_shrink(), bits::u64::ANY);
-    let worlds = (tape(), tape()).prop_map(move |((seed, kept), more)| {
-        (World::of(&mut Tape::of(seed, kept), kind), more)
-    });
+    let worlds = (tape(), tape())
+        .prop_map(move |((seed, kept), more)| (World::of(&mut Tape::of(seed, kept), kind), more));
     let config = ProptestConfig {
         cases: CASES,
         max_global_rejects: 100 * CASES,
         failure_persistence: None,
+        // The quick one: the tape mixes the numbers itself.
+        rng_algorithm: RngAlgorithm::XorShift,
         ..ProptestConfig::default()
     };
     let outcome = TestRunner::new(config)
