@@ -260,6 +260,18 @@ fn header_floods_are_refused() {
             assert!(status == 0 || (400..500).contains(&status), "{what}: {answer}");
             alive(&fixture.baton).await;
         }
+        // What fits into one read is answered in words, in the dialect of the path.
+        let many: String = (0..200).map(|at| format!("x-h{at}: 1\r\n")).collect();
+        for (path, expected) in
+            [("/v1/messages", "{\"type\":\"error\",\"error\":{"), ("/v1/chat/completions", "{\"error\":{")]
+        {
+            let request = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\n{many}\r\n");
+            let answer = exchange(fixture.baton.address(), request.as_bytes()).await;
+            assert_eq!(status_of(&answer), 431, "{answer}");
+            let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+            assert!(head.contains("x-request-id: req_"), "{answer}");
+            assert!(body.starts_with(expected) && body.contains("too many headers"), "{answer}");
+        }
     });
 }
 

@@ -17,6 +17,7 @@ mod gateway;
 mod layers;
 mod openapi;
 mod place;
+mod plan_bench;
 mod postgres;
 mod routing;
 mod sdk;
@@ -107,6 +108,15 @@ enum Bench {
         #[arg(long)]
         postgres: bool,
     },
+    /// What deciding costs: instructions of a plan, of its rules, of reading a request.
+    Plan {
+        /// Fail when a part takes more than 3 % more instructions than are kept.
+        #[arg(long, conflicts_with = "keep")]
+        check: bool,
+        /// Keep the counts of this run.
+        #[arg(long)]
+        keep: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -127,6 +137,14 @@ fn run(task: &Task) -> anyhow::Result<()> {
         }
         Task::Layers => layers::check(&place),
         Task::Bench { what: Bench::Chat { secs, postgres } } => bench::chat(&place, *secs, *postgres),
+        Task::Bench { what: Bench::Plan { check, keep } } => {
+            let kept = match (check, keep) {
+                (_, true) => plan_bench::Kept::Replaced,
+                (true, false) => plan_bench::Kept::Checked,
+                (false, false) => plan_bench::Kept::Shown,
+            };
+            plan_bench::plan(&place, kept)
+        }
         Task::Openapi { check: true } => openapi::check(&place),
         Task::Openapi { check: false } => openapi::write(&place),
         Task::Kill { rounds } => suite::kill(&place, *rounds),

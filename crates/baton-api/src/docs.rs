@@ -214,8 +214,16 @@ const LATE: Row = row(
     "the upstream did not answer in time",
 );
 
-const ANSWERING: [&Row; 12] = [
+const UNMET: Row = row(
+    StatusCode::UNPROCESSABLE_ENTITY,
+    Some("cost_too_high"),
+    "No candidate keeps the limits; `candidates` in the error has the table. Also what a provider says about a request, unchanged.",
+    "no model is left: openai/gpt-4o would cost more than the limit ($0.02, limit $0.01)",
+);
+
+const ANSWERING: [&Row; 13] = [
     &INVALID,
+    &UNMET,
     &UNAUTHENTICATED,
     &FORBIDDEN,
     &NO_MODEL,
@@ -241,6 +249,8 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
     const READING: [&Row; 5] = [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &INTERNAL, &UNAVAILABLE];
     const ONE_MODEL: [&Row; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &NO_MODEL, &INTERNAL, &UNAVAILABLE];
     const ONE_DECISION: [&Row; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &NO_DECISION, &INTERNAL, &UNAVAILABLE];
+    const PLANNING: [&Row; 8] =
+        [&INVALID, &UNAUTHENTICATED, &FORBIDDEN, &NO_MODEL, &STALLED, &TOO_LARGE, &ENCODED, &INTERNAL];
     match operation {
         "chat.completions.create" => Some((Speaks::One(Dialect::OpenaiChat), &ANSWERING)),
         "messages.create" | "messages.count_tokens" => {
@@ -249,6 +259,7 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
         "models.list" | "decisions.list" => Some((Speaks::AsAsked, &READING)),
         "models.retrieve" => Some((Speaks::AsAsked, &ONE_MODEL)),
         "decisions.retrieve" => Some((Speaks::AsAsked, &ONE_DECISION)),
+        "route" => Some((Speaks::AsAsked, &PLANNING)),
         passed if passed.starts_with("pass.") => Some((Speaks::AsAsked, &ANSWERING)),
         _ => None,
     }

@@ -11,6 +11,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use baton_access::AuthError;
+use baton_audit::IdSource;
 use baton_dialect::{DecodeError, ErrorBody, encode_error};
 use baton_engine::{Head, Refusal, RefusalKind};
 use baton_model::{Dialect, FaultKind, JsonError, RawObject, RequestId};
@@ -292,6 +293,40 @@ pub(crate) fn type_word(dialect: Dialect, status: StatusCode, code: Option<&str>
             _ => "invalid_request_error",
         },
     }
+}
+
+/// A whole HTTP/1.1 answer to a head that is no request, for a listener to send.
+#[must_use]
+pub fn malformed(status: u16, began: &[u8]) -> Vec<u8> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
+    let message = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the request has too many headers, or too long ones",
+        StatusCode::URI_TOO_LONG => "the path of the request is too long",
+        _ => "this is not a request of HTTP/1.1",
+    };
+    let path = began.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    let messages = path.strip_prefix(b"/v1").unwrap_or(path).starts_with(b"/messages");
+    let dialect = if messages { Dialect::AnthropicMessages } else { Dialect::OpenaiChat };
+    let request = IdSource::default().request().to_string();
+    let body = encode_error(
+        dialect,
+        &ErrorBody {
+            kind: type_word(dialect, StatusCode::BAD_REQUEST, None),
+            message,
+            param: None,
+            code: Some("malformed_request"),
+            request_id: Some(&request),
+        },
+    );
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut answer = format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nx-request-id: {request}\r\nrequest-id: {request}\r\nconnection: close\r\n\r\n",
+        status.as_u16(),
+        body.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(body.as_ref());
+    answer
 }
 
 /// The headers that name a request, on every response.

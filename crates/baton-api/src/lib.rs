@@ -27,6 +27,7 @@ mod wishes;
 
 pub use decisions::{RunBody, run_body};
 pub use docs::openapi;
+pub use error::malformed;
 pub use explain::{sentence, table};
 pub use front::Front;
 pub use gate::{Access, Gate};

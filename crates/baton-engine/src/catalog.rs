@@ -275,11 +275,14 @@ impl Catalog {
             if name == AUTO {
                 let policy = named.unwrap_or(&self.auto_policy);
                 let own = policy.pool();
-                return if own.is_empty() {
-                    Ok(Pool { candidates: self.all(), policy: Arc::clone(policy), named_many: true })
-                } else {
-                    self.pool(own.iter().map(ModelName::as_str), policy, true)
-                };
+                if !own.is_empty() {
+                    return self.pool(own.iter().map(ModelName::as_str), policy, true);
+                }
+                let candidates = self.all();
+                if candidates.is_empty() {
+                    return Err(Unresolved::NoPool(policy.reference.name.clone()));
+                }
+                return Ok(Pool { candidates, policy: Arc::clone(policy), named_many: true });
             }
         }
         self.pool(spec.names.iter().map(String::as_str), named.unwrap_or(&self.default_policy), spec.list)
@@ -310,13 +313,15 @@ impl Catalog {
         Ok(Pool { candidates, policy: Arc::clone(policy), named_many })
     }
 
-    /// Every model that can be listed, those of known price only where there are any; `echo` only where
-    /// there is nothing else.
+    /// Every model that can be listed, those of known price only where there are any. Those of `echo` only
+    /// where there is no other provider, and then without those that are made to fail.
     fn all(&self) -> Vec<Candidate> {
         let mut models = self.models();
-        if models.iter().any(|entry| entry.target.provider.as_str() != ECHO) {
-            models.retain(|entry| entry.target.provider.as_str() != ECHO);
-        }
+        let only_echo = self.upstreams.keys().all(|provider| provider.as_str() == ECHO);
+        models.retain(|entry| {
+            entry.target.provider.as_str() != ECHO
+                || only_echo && !entry.target.model.as_str().starts_with(MADE_TO_FAIL)
+        });
         if models.iter().any(|entry| entry.facts.price.is_some()) {
             models.retain(|entry| entry.facts.price.is_some());
         }
@@ -378,6 +383,8 @@ impl Catalog {
 
 /// The built-in provider.
 const ECHO: &str = "echo";
+/// How those of its models are named that show a failure.
+const MADE_TO_FAIL: &str = "fail-";
 
 /// A client's name, short enough for an error.
 fn shortened(name: &str) -> String {

@@ -13,6 +13,7 @@
 //! - **Never here:** routes, keys, bodies of errors.
 
 mod load;
+mod refused;
 mod timed;
 
 use std::convert::Infallible;
@@ -36,6 +37,7 @@ use tower::Service;
 use crate::BoxError;
 use crate::tasks::Tasks;
 use load::{Load, Tagged};
+pub use refused::Malformed;
 use timed::{Timed, Timeouts};
 
 /// How long streams may take for their last words when the drain's deadline has passed.
@@ -69,6 +71,8 @@ pub struct ServeOptions {
     pub h2_max_streams: u32,
     /// How many requests an HTTP/2 client may reset before they are served.
     pub h2_max_resets: usize,
+    /// What is answered on HTTP/1.1 to a head that is no request, in the place of a bare status.
+    pub malformed: Option<Malformed>,
 }
 
 impl Default for ServeOptions {
@@ -82,6 +86,7 @@ impl Default for ServeOptions {
             max_headers: 100,
             h2_max_streams: 128,
             h2_max_resets: 20,
+            malformed: None,
         }
     }
 }
@@ -165,7 +170,7 @@ where
     let server = Server::new(&options, &drain, tasks);
     while let Some((io, peer, slot)) = server.next_connection(&mut listener).await {
         let load = Arc::new(Load::new());
-        let io = Timed::new(io, Arc::clone(&load), server.timeouts);
+        let io = Timed::new(io, Arc::clone(&load), server.timeouts, options.malformed);
         let service = Tagged::new(service.clone(), peer, load);
         let builder = Arc::clone(&server.builder);
         let begin = drain.begin.child_token();

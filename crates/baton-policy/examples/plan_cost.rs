@@ -71,7 +71,7 @@ fn round(mode: &str) -> Result<Box<dyn FnMut() -> u64>, Box<dyn Error>> {
         "plan-1000" => plans(1_000)?,
         "rules-10" => {
             let (rules, inputs) =
-                (RuleSet::compile(&rules()).map_err(|_| "the rules do not compile")?, inputs(20)?);
+                (RuleSet::compile(&rules()).map_err(|mistakes| format!("{mistakes:?}"))?, inputs(20)?);
             Box::new(move || rules.first_match(black_box(&inputs)).map_or(0, |at| u64::from(at == 9)))
         }
         "features-100k" => {
@@ -108,7 +108,7 @@ fn plans(candidates: u32) -> Result<Box<dyn FnMut() -> u64>, Box<dyn Error>> {
         constraints: Constraints { max_cost: Some(NanoUsd(20_000_000)), ..Constraints::default() },
         ..PolicyDocument::default()
     };
-    let policy = Policy::new(PolicyRef::default(), document).map_err(|_| "the rules do not compile")?;
+    let policy = Policy::new(PolicyRef::default(), document).map_err(|mistakes| format!("{mistakes:?}"))?;
     let (knowledge, inputs) = (Knowledge::default(), inputs(candidates)?);
     Ok(Box::new(move || match plan(&policy, &knowledge, black_box(&inputs)) {
         Planned::Plan(plan) => plan.order.iter().copied().map(u64::from).sum(),

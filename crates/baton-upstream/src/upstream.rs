@@ -71,7 +71,8 @@ impl Upstream {
             }
         })?;
         let ProviderConfig { name, dialect, base_url, credentials, models, quirks, .. } = config;
-        let backend = Backend::Http(Box::new(Http { client, others, base_url, headers, secrets: credentials }));
+        let backend =
+            Backend::Http(Box::new(Http { client, others, base_url, headers, secrets: credentials }));
         Ok(Self(Arc::new(Inner { name, dialect, models, quirks, backend })))
     }
 

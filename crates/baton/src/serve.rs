@@ -86,6 +86,7 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
     let options = ServeOptions {
         header_timeout: config.limits.header_timeout,
         max_connections: config.limits.max_connections,
+        malformed: Some(baton_api::malformed),
         ..ServeOptions::default()
     };
     let control_drain = Drain::new(stop.clone(), Duration::from_secs(1));

@@ -27,9 +27,14 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
                 .with_context(|| format!("provider `{}`", provider.upstream.name))
         };
         let usual = client(connect)?;
-        let others: BTreeSet<Duration> =
-            config.policies.iter().map(|policy| policy.timeouts().connect).filter(|time| *time != connect).collect();
-        let others = others.into_iter().map(|time| Ok((time, client(time)?))).collect::<anyhow::Result<_>>()?;
+        let others: BTreeSet<Duration> = config
+            .policies
+            .iter()
+            .map(|policy| policy.timeouts().connect)
+            .filter(|time| *time != connect)
+            .collect();
+        let others =
+            others.into_iter().map(|time| Ok((time, client(time)?))).collect::<anyhow::Result<_>>()?;
         upstreams.push(Arc::new(Upstream::with_clients(provider.upstream.clone(), usual, others)?));
     }
     let policy = |name: &str| config.policy(name).cloned().with_context(|| format!("no policy `{name}`"));

@@ -7,7 +7,7 @@ use baton_testkit::client::{Kind, Load, Loop, Surface, Verdict};
 use baton_testkit::fake::{Credential, End, FakeUpstream, Fault, Raw, Script, Step};
 use serde_json::{Value, json};
 
-use crate::blackbox::support::{Baton, Fixture, PATIENCE, run, until};
+use crate::blackbox::support::{Baton, Fixture, PATIENCE, baton, run, until};
 use crate::blackbox::v1::{story, text};
 
 /// Requests a second while a provider is dead.
@@ -265,5 +265,43 @@ fn where_all_rest_the_first_to_be_well_again_is_tried_once() {
         let table = &run["decisions"][0]["candidates"];
         assert_eq!((&table[0]["code"], &table[1]["verdict"]), (&json!("cooling_down"), &json!("selected")));
         assert_eq!((openai.seen().len(), anthropic.seen().len()), (1, 3));
+    });
+}
+
+#[test]
+fn what_an_operator_switches_off_is_not_asked_until_it_is_switched_on_again() {
+    run(async {
+        let fixture = Fixture::start("").await;
+        let body = json!({"model": ["oai/fake", "ant/fake"], "messages": "hi"});
+        let asked = async || {
+            let answer = fixture.baton.chat(&body).await;
+            let run = fixture.baton.run_of(&answer).await;
+            let codes = run["decisions"][0]["candidates"].as_array().cloned().unwrap_or_default();
+            (answer, codes.iter().map(|one| text(&one["code"])).collect::<Vec<_>>())
+        };
+        let home = &fixture.baton.home;
+        baton(home, &["targets", "drain", "oai"]).await.expect(0);
+        let (answer, codes) = asked().await;
+        assert_eq!((answer.header("x-baton-model"), codes[0].as_str()), ("ant/fake", "drained"));
+        baton(home, &["targets", "disable", "ant/fake"]).await.expect(0);
+        let (answer, codes) = asked().await;
+        assert_eq!(codes, ["drained", "disabled"]);
+        let error = answer.openai_error(503);
+        assert_eq!(
+            (&error["code"], &error["candidates"][1]["code"]),
+            (&json!("drained"), &json!("disabled"))
+        );
+        let listed = baton(home, &["targets", "list", "--json"]).await.expect(0).json();
+        let states = listed["data"].as_array().expect("a list");
+        assert!(
+            states.iter().any(|one| one["target"] == "ant/fake" && one["state"] == "disabled"),
+            "{listed}"
+        );
+        for scope in ["oai", "ant/fake"] {
+            baton(home, &["targets", "enable", scope]).await.expect(0);
+        }
+        let (answer, _) = asked().await;
+        assert_eq!((answer.status, answer.header("x-baton-model")), (200, "oai/fake"));
+        assert_eq!((fixture.openai.seen().len(), fixture.anthropic.seen().len()), (1, 1));
     });
 }

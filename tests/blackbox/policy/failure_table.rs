@@ -239,7 +239,10 @@ impl Failing {
                 Tongue::OpenAi => "openai_chat",
                 Tongue::Anthropic => "anthropic_messages",
             };
-            format!("  {}: {{ dialect: {dialect}, base_url: \"{url}\", api_key: sk-fake-failing }}\n", self.provider(case))
+            format!(
+                "  {}: {{ dialect: {dialect}, base_url: \"{url}\", api_key: sk-fake-failing }}\n",
+                self.provider(case)
+            )
         };
         self.cases.iter().map(line).collect()
     }

@@ -90,7 +90,8 @@ fn a_judge_that_is_late_is_passed_over_and_let_go() {
         let fixture = start(POLICIES).await;
         let answer = fixture.baton.chat(&under("slow")).await.expect(200);
         passed_over(&fixture, &answer, "oai/fake-judge-l60000", "the judge did not answer in time").await;
-        let closed = |seen: &[baton_testkit::fake::Seen]| seen.iter().any(|one| one.closed_by_peer());
+        let closed =
+            |seen: &[baton_testkit::fake::Seen]| seen.iter().any(baton_testkit::fake::Seen::closed_by_peer);
         assert!(
             fixture.openai.until(crate::blackbox::support::PATIENCE, closed).await,
             "the judge is still asked"

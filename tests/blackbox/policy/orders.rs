@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{LARGE, POOL, PROSE, SMALL, chosen, decided, rows, start, under};
-use crate::blackbox::support::{Fixture, run};
+use crate::blackbox::support::{Baton, Fixture, run};
 use crate::blackbox::v1::text;
 
 /// Asks under a policy with only this order, and expects target, code and the rows of the table.
@@ -231,6 +231,22 @@ fn auto_weighs_what_is_expected_against_what_it_costs() {
         assert_eq!(chosen(&fixture.baton, &body).await, (LARGE.to_owned(), "best_expected".to_owned()));
         body["baton"]["task"] = json!("writing");
         assert_eq!(chosen(&fixture.baton, &body).await, (PROSE.to_owned(), "best_expected".to_owned()));
+    });
+}
+
+#[test]
+fn auto_never_leads_to_a_model_that_is_made_to_fail() {
+    run(async {
+        // A new installation, which knows nothing but `echo`.
+        let baton = Baton::start("{}").await;
+        let body = json!({"model": "baton/auto", "messages": "hi"});
+        let answer = baton.chat(&body).await.expect(200);
+        assert!(answer.header("x-baton-model").starts_with("echo/"), "{answer:?}");
+        assert!(rows(&decided(&baton, &answer).await).iter().all(|row| !row.contains("fail-")));
+        // Beside a provider, `echo` is no choice; and of this one no model is known by name.
+        let fixture = Fixture::shared().await;
+        let error = fixture.baton.chat(&body).await.openai_error(400);
+        assert_eq!(error["code"], "policy_without_pool", "{error}");
     });
 }
 

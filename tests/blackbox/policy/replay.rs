@@ -143,3 +143,47 @@ async fn check(home: &Home, plans: usize) {
     assert_eq!(said["replayed"], json!(plans), "{said}");
     assert_eq!(said["same"], said["replayed"], "{said}");
 }
+
+#[test]
+fn another_policy_is_tried_on_what_was_recorded() {
+    run(async {
+        let fixture = start("  p: { order: ordered }\n  q: { order: cheapest }").await;
+        for policy in ["p", "p", "p", "q"] {
+            let body = json!({"model": POOL, "messages": "hi", "baton": {"policy": policy}});
+            fixture.baton.chat(&body).await.expect(200);
+        }
+        until("the store has every plan", async || (planned(&fixture.baton).await >= 4).then_some(())).await;
+        let asked = (fixture.openai.seen().len(), fixture.anthropic.seen().len());
+        let home = &fixture.baton.home;
+        let file = home.config().with_file_name("other.yaml");
+        let file_name = file.to_str().expect("a path");
+        let what_if = async |order: &str| {
+            std::fs::write(&file, format!("policies: {{ p: {{ order: {order} }} }}"))
+                .expect("a written file");
+            let arguments = ["policy", "what-if", "--policy", file_name, "--last", "10", "--json"];
+            baton(home, &arguments).await.expect(0).json()
+        };
+        let said = what_if("cheapest").await;
+        assert_eq!(
+            (&said["decisions"], &said["same"], &said["changed"]),
+            (&json!(4), &json!(1), &json!(3)),
+            "{said}"
+        );
+        let [change] = said["changes"].as_array().expect("changes").as_slice() else { panic!("{said}") };
+        assert_eq!(
+            (&change["from"], &change["to"], &change["count"]),
+            (&json!(PROSE), &json!(SMALL), &json!(3))
+        );
+        assert!(change["cost_difference_usd"].as_str().is_some_and(|cost| cost.starts_with('-')), "{said}");
+        // What was measured then is not in the record of a policy that did not look at it.
+        let said = what_if("fastest").await;
+        let undetermined: u64 =
+            said["undetermined"].as_object().expect("reasons").values().filter_map(Value::as_u64).sum();
+        assert_eq!((undetermined, &said["changed"]), (4, &json!(0)), "{said}");
+        assert_eq!(
+            (fixture.openai.seen().len(), fixture.anthropic.seen().len()),
+            asked,
+            "somebody was asked"
+        );
+    });
+}

@@ -270,7 +270,8 @@ fn a_setting_takes_the_name_and_the_form_that_the_request_has() {
         let body = fixture.openai_saw("fake-large")[0].json();
         assert_eq!((&body["max_completion_tokens"], body.get("max_tokens")), (&json!(7), None), "{body}");
         assert_eq!(body["stop"], "END");
-        let message = json!({"model": PROSE, "messages": messages, "max_tokens": 90, "baton": {"policy": "short"}});
+        let message =
+            json!({"model": PROSE, "messages": messages, "max_tokens": 90, "baton": {"policy": "short"}});
         fixture.baton.messages(&message).await.expect(200);
         let body = fixture.anthropic_saw("fake-prose")[0].json();
         assert_eq!((&body["max_tokens"], &body["stop_sequences"]), (&json!(7), &json!(["END"])), "{body}");

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::load::{Live, Load};
+use super::refused::{Malformed, Refused};
 
 /// How an HTTP/2 connection begins.
 const H2_BEGIN: &[u8] = b"PRI";
@@ -36,12 +37,14 @@ pub(super) struct Timed<I> {
     io: I,
     reads: ReadWatch,
     writes: WriteWatch,
+    refused: Refused,
 }
 
 impl<I> Timed<I> {
-    pub(super) fn new(io: I, load: Arc<Load>, timeouts: Timeouts) -> Self {
+    pub(super) fn new(io: I, load: Arc<Load>, timeouts: Timeouts, malformed: Option<Malformed>) -> Self {
         Self {
             io,
+            refused: Refused::new(malformed),
             reads: ReadWatch::new(Arc::clone(&load), timeouts),
             writes: WriteWatch { load, limit: timeouts.write_stall, stalled: None, timer: None },
         }
@@ -80,14 +83,23 @@ impl ReadWatch {
         Self { load, timeouts, protocol: Protocol::Unknown, head, timer }
     }
 
-    fn note(&mut self, bytes: &[u8]) {
+    /// Whether these are the first bytes of a head.
+    fn note(&mut self, bytes: &[u8]) -> bool {
+        let is_first = self.protocol == Protocol::Unknown;
         if self.protocol == Protocol::Unknown {
             self.protocol = if bytes.starts_with(H2_BEGIN) { Protocol::Http2 } else { Protocol::Http1 };
         }
         let begun = self.load.begun();
         if self.protocol == Protocol::Http1 && self.head.after != begun && self.load.is_idle() {
             self.head = Head { since: Instant::now(), after: begun };
+            return true;
         }
+        is_first
+    }
+
+    /// Whether the head that is being read has not become a request.
+    fn head_is_open(&self) -> bool {
+        self.protocol == Protocol::Http1 && self.load.is_idle() && self.head.after == self.load.begun()
     }
 
     /// When the connection must close if nothing comes; none while a request is in work.
@@ -166,7 +178,10 @@ impl<I: AsyncRead + Unpin> AsyncRead for Timed<I> {
         let before = buf.filled().len();
         if let Poll::Ready(result) = Pin::new(&mut self.io).poll_read(cx, buf) {
             if let Some(bytes) = buf.filled().get(before..).filter(|bytes| !bytes.is_empty()) {
-                self.reads.note(bytes);
+                let first = self.reads.note(bytes);
+                if first || self.reads.head_is_open() {
+                    self.refused.note(bytes, first);
+                }
             }
             return Poll::Ready(result);
         }
@@ -176,8 +191,13 @@ impl<I: AsyncRead + Unpin> AsyncRead for Timed<I> {
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Timed<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write(cx, buf);
-        self.writes.poll(cx, written)
+        let this = &mut *self;
+        let written = if this.refused.takes(this.reads.head_is_open(), buf) {
+            this.refused.poll_send(&mut this.io, cx).map_ok(|()| buf.len())
+        } else {
+            Pin::new(&mut this.io).poll_write(cx, buf)
+        };
+        this.writes.poll(cx, written)
     }
 
     fn poll_write_vectored(
@@ -185,8 +205,15 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Timed<I> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
-        self.writes.poll(cx, written)
+        let this = &mut *self;
+        let first = bufs.first().map_or(&[][..], |first| first);
+        let written = if this.refused.takes(this.reads.head_is_open(), first) {
+            let len = bufs.iter().map(|buf| buf.len()).sum();
+            this.refused.poll_send(&mut this.io, cx).map_ok(|()| len)
+        } else {
+            Pin::new(&mut this.io).poll_write_vectored(cx, bufs)
+        };
+        this.writes.poll(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 
 use super::Shape;
 use super::language::Tally;
-use super::lexicon::lexicon;
+use super::lexicon::{Cue, lexicon};
 use super::lookup::Lookup;
 use super::scan::Scan;
 use super::words::{Word, each_word, pair};
@@ -65,7 +65,7 @@ pub(super) struct Evidence {
 }
 
 /// The signs of shape, by name. The order is that of the bits.
-pub(super) const SIGNS: [&str; 54] = [
+pub(super) const SIGNS: [&str; 55] = [
     "always",
     "tools",
     "structured_output",
@@ -120,6 +120,7 @@ pub(super) const SIGNS: [&str; 54] = [
     "short_and_language",
     "code_and_extract",
     "tools_no_action",
+    "wish_and_material",
 ];
 
 impl Evidence {
@@ -206,7 +207,11 @@ impl Reader {
         for (at, word) in self.words.iter().enumerate() {
             if at < opening || at >= closing { wish.add(word.hash) } else { rest.add(word.hash) }
         }
-        let voices = Voices { languages: languages.len(), differ: wish.differs(&rest) };
+        let voices = Voices {
+            languages: languages.len(),
+            differ: wish.differs(&rest),
+            material: opening < LEAD && self.words.len() > opening + 16,
+        };
         let signs = signs(scan, shape, cues, self.words.len(), voices);
         Evidence { signs, cues, lead, first, stems, words: self.words, languages }
     }
@@ -237,19 +242,22 @@ fn wish(text: &str, scan: &Scan, words: &[Word]) -> (usize, usize) {
     (opening, closing)
 }
 
-/// The languages that are heard.
+/// Who speaks in the text, and in what languages.
 #[derive(Clone, Copy)]
 struct Voices {
     /// How many.
     languages: usize,
     /// Whether the wish is in another one than the rest.
     differ: bool,
+    /// Whether a short wish stands before much else.
+    material: bool,
 }
 
 /// The signs of shape as bits, in the order of [`SIGNS`].
 fn signs(scan: &Scan, shape: &Shape, cues: u64, words: usize, voices: Voices) -> u64 {
     let has = |name: &str| {
-        lexicon().cues.iter().position(|cue| cue.name == name).is_some_and(|at| cues >> at & 1 == 1)
+        let named = |cue: &Cue| cue.name.strip_suffix("_hint").unwrap_or(cue.name) == name;
+        lexicon().cues.iter().enumerate().any(|(at, cue)| cues >> at & 1 == 1 && named(cue))
     };
     let code = scan.code_bytes > 0;
     let codeish = code || scan.code_words >= 2;
@@ -311,6 +319,7 @@ fn signs(scan: &Scan, shape: &Shape, cues: u64, words: usize, voices: Voices) ->
         has("language_name") && words <= 16,
         codeish && has("extract"),
         tools && !action,
+        voices.material,
     ];
     list.iter().enumerate().fold(0, |bits, (at, sign)| bits | u64::from(*sign) << at)
 }

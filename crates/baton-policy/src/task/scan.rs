@@ -390,9 +390,10 @@ fn kind(line: &str, trimmed: &str, marks: &Marks, last: Option<Line>, before: &M
     if is_item(trimmed) { Line::Item } else { Line::Prose }
 }
 
-/// A row has bars, or as many separators as the row before and no room for sentences between them.
+/// A row has bars, at its start or as many as the line before, or as many separators as the row before and no room for sentences between them.
 fn is_row(line: &str, marks: &Marks, last: Option<Line>, before: &Marks) -> bool {
-    if line.starts_with('|') && marks.pipes >= 2 {
+    let bars = marks.pipes >= 2 && (line.starts_with('|') || last.is_some() && marks.pipes == before.pipes);
+    if bars {
         return true;
     }
     if marks.braces > 0 || marks.brackets > 2 {

@@ -225,6 +225,9 @@ fn tokens_are_near_those_of_a_vocabulary() {
 }
 
 proptest! {
+    // A case reads whole texts.
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
     #[test]
     fn every_text_has_a_reading(text in "\\PC*|(?s).{0,400}", tools in 0u32..9) {
         let shape = Shape { tools, messages: 1, ..Shape::default() };
@@ -242,6 +245,10 @@ proptest! {
         prop_assert!(text.starts_with(looked_at));
         prop_assert!(read_task(&text, &Shape::default()).confidence <= 1_000);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(10_000))]
 
     #[test]
     fn more_bytes_never_cost_less(bytes in proptest::collection::vec(any::<u8>(), 0..700), cut in 0usize..700) {

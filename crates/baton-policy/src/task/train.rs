@@ -36,10 +36,10 @@ struct Hold {
     stems: f64,
 }
 
-const HOLD: Hold = Hold { signs: 1.0, cues: 2.0, stems: 1.0 };
+const HOLD: Hold = Hold { signs: 1.0, cues: 3.0, stems: 2.0 };
 
 /// How often the whole set is gone through.
-const ROUNDS: usize = 300;
+const ROUNDS: usize = 150;
 
 /// A stem that fewer texts have is not learnt.
 const LEAST_TEXTS: usize = 2;

@@ -52,11 +52,13 @@ fn the_gateways_own_keys_do_not_leave_it() {
     run(async {
         let fixture = Fixture::shared().await;
         let test = unique();
+        // The attributes are followed, so the model that is looked at offers what is wanted.
         let own = r#""models":["ant/fake"],"fallbacks":["ant/fake"],"provider":{"only":["oai","ant"]},"route":"fallback",
             "baton":{"tags":["x"],"session":"s"},"mcp_servers":["a/b"],"credentials":[{"connection_name":"x"}],
-            "agent_attributes":{"speed":1},"model_attributes":{"m":{"speed":1}},"handoff_config":{"a":1},"max_turns":3,
+            "agent_attributes":{"speed":1},"model_attributes":{"oai/TEST/fake":{"speed":1}},"handoff_config":{"a":1},"max_turns":3,
             "handoff_mode":true,"correlation_id":"c","deferred_calls":[],"automatic_tool_execution":false,
             "auto_execute_tools":false,"guardrails":[{"type":"pii"}],"deferred":false"#;
+        let own = own.replace("TEST", &test);
         let body =
             format!(r#"{{"model":"oai/{test}/fake",{own},"messages":[{{"role":"user","content":"hi"}}]}}"#);
         let saw = passed(&fixture, "chat/completions", &body, &test).await;

@@ -190,7 +190,7 @@ fn keys_that_are_not_followed_are_named() {
             "handoff_config": {"strategy": "auto"},
             "guardrails": [{"type": "pii"}],
             "agent_attributes": {},
-            "baton": {"policy": "frugal"},
+            "baton": {"colour": "red"},
         });
         let answer = fixture.baton.chat(&body).await.expect(200);
         let run = fixture.baton.run_of(&answer).await;
@@ -199,7 +199,7 @@ fn keys_that_are_not_followed_are_named() {
         ignored.sort();
         assert_eq!(
             ignored,
-            ["baton.policy", "guardrails", "handoff_config", "mcp_servers", "model[].settings"]
+            ["baton.colour", "guardrails", "handoff_config", "mcp_servers", "model[].settings"]
         );
     });
 }
