@@ -164,7 +164,7 @@ pub fn next(kind: FaultKind, retry_after: Option<Duration>, history: &History) -
     let others_left = row.other_target && history.others_left;
     let may_retry = history.budget && history.attempts_on_target <= history.retries.min(MAX_RETRIES);
     let pause = retry_after.unwrap_or_else(|| backoff(history.attempts_on_target, history.random));
-    let retry_fits = may_retry && pause < history.time_left;
+    let retry_fits = may_retry && pause < history.time_left && pause <= MAX_WAIT;
     match row.same_target {
         // A provider that names a pause longer than a moment is left in peace where there is another.
         SameTarget::Yes if retry_fits && !(others_left && pause > MAX_PAUSE) => Next::Retry { after: pause },
@@ -176,6 +176,9 @@ pub fn next(kind: FaultKind, retry_after: Option<Duration>, history: &History) -
 
 /// The longest pause that is preferred to another target.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// The longest pause at all: a client is told sooner, with what the provider said of the time.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// A pause drawn evenly from the upper half of 100 ms, 200 ms, 400 ms, ... up to 2 s.
 fn backoff(attempt: u32, random: u64) -> Duration {
