@@ -2,7 +2,7 @@
 //!
 //! Nothing here reaches into the gateway. What a test knows, a client, an operator or an upstream
 //! could know too. The modules mirror the URL tree; `cli` and `process` mirror the program,
-//! `policy` and `seeds` what it decides.
+//! `policy`, `versions` and `seeds` what it decides.
 //!
 //! - Start with [`blackbox::support`]: the process, the clients and the fixtures.
 //! - **Invariant:** a server that panicked fails the test that stops it.
@@ -20,4 +20,5 @@ mod blackbox {
     mod seeds;
     mod support;
     mod v1;
+    mod versions;
 }

@@ -1,4 +1,5 @@
 //! Knows who is calling: the master key, API keys, principals and their limits, sealing, the loopback rule.
+//! Beside the keys it keeps the policies that were put at run time: as text, without knowing what one means.
 //!
 //! A key is 256 random bits, so its HMAC is stored and looked up as it is: a slow hash would only
 //! let a stranger burn the gateway's time. Every request costs one HMAC and one hash-map lookup in
@@ -14,6 +15,7 @@ mod issue;
 mod key;
 mod loopback;
 mod master;
+mod policies;
 mod port;
 mod principal;
 mod random;
@@ -21,6 +23,7 @@ mod ring;
 mod row;
 mod seal;
 mod secret;
+mod shelf;
 mod snapshot;
 
 pub use grant::{Exceeds, Grant, UNLIMITED};
@@ -29,6 +32,10 @@ pub use issue::{IssueError, IssuedKey, NewKey};
 pub use key::{KeyMac, KeyRecord, Role, RotatedSecret, UnknownRole};
 pub use loopback::{HostError, HostPolicy};
 pub use master::{DerivedKey, Label, MasterKey, MasterKeyError, MasterKeySource};
+pub use policies::{
+    Canary, PolicyColumns, PolicyList, PolicyRow, PolicyState, PolicyStore, PolicyStoreError,
+    PolicyStoreErrorKind, PolicyVersion,
+};
 pub use port::{BoxFuture, KeyList, KeyStore, KeyStoreError, KeyStoreErrorKind};
 pub use principal::{Busy, Permit, Principal, PrincipalId};
 pub use random::NoRandom;
@@ -36,6 +43,7 @@ pub use ring::{AdminKeyTooShort, AuthError, KeyRing, environment_admin_id};
 pub use row::{KeyRow, revision_from};
 pub use seal::{OpenError, Sealer};
 pub use secret::{KeyHasher, KeySecret};
+pub use shelf::{NoSelector, PolicyShelf, Selector, ShelfError};
 
 #[cfg(test)]
 mod fake_store;

@@ -35,6 +35,8 @@ pub enum Label {
     KeyMac,
     /// The MAC over the local snapshot of keys.
     KeySnapshot,
+    /// The MAC over the local snapshot of policies.
+    PolicySnapshot,
     /// Sealing of content and of upstream credentials.
     Sealing,
     /// Sessions of the admin pages.
@@ -52,6 +54,7 @@ impl Label {
         match self {
             Self::KeyMac => b"baton/v1/key-mac",
             Self::KeySnapshot => b"baton/v1/key-snapshot",
+            Self::PolicySnapshot => b"baton/v1/policy-snapshot",
             Self::Sealing => b"baton/v1/sealing",
             Self::Sessions => b"baton/v1/sessions",
             Self::Cursors => b"baton/v1/cursors",

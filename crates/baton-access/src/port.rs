@@ -10,6 +10,8 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 
+use serde::{Deserialize, Serialize};
+
 use crate::KeyRecord;
 
 /// A boxed future, so that [`KeyStore`] can be a `dyn` trait.
@@ -53,7 +55,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync + 'static {
 }
 
 /// All keys at one moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyList {
     /// The store's revision at that moment.
     pub revision: u64,

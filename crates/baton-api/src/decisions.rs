@@ -122,6 +122,10 @@ pub(crate) struct DecisionBody {
     candidates: Vec<CandidateBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped_parameters: Vec<String>,
+    /// What a version on trial would have chosen, where one is planned with beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::docs::ShadowSchema>)]
+    shadow: Option<Box<baton_audit::Shadow>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored_parameters: Vec<String>,
     /// Session, user, tags and metadata of the request.
@@ -379,6 +383,7 @@ impl From<DecisionView> for DecisionBody {
             planner: decision.planner,
             config: decision.config,
             dropped_parameters: decision.dropped_parameters,
+            shadow: decision.shadow,
             ignored_parameters: decision.ignored_parameters,
             labels: decision.labels,
             outcome: OutcomeBody::from(view.outcome),

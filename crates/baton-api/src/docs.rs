@@ -17,8 +17,8 @@ use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 pub(crate) use self::schema::{
-    ChatRequest, CountRequest, FeaturesSchema, LabelsSchema, MessagesRequest, ReasonSchema, UsageSchema,
-    VerdictSchema,
+    ChatRequest, CountRequest, FeaturesSchema, LabelsSchema, MessagesRequest, ReasonSchema, ShadowSchema,
+    UsageSchema, VerdictSchema,
 };
 
 use crate::error::type_word;

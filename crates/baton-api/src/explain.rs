@@ -1,7 +1,9 @@
 //! Says why an answer came from where it came: one sentence, and the table behind it, both made
 //! from the record and never by a model.
 
-use baton_audit::{DecisionKind, DecisionView, Outcome, OutcomeStatus, OutcomeView, RunView};
+use baton_audit::{
+    DecisionKind, DecisionView, Outcome, OutcomeStatus, OutcomeView, RunView, Shadow, ShadowResult,
+};
 use baton_policy::{Rejection, Row, Verdict};
 
 /// One sentence on a run.
@@ -71,6 +73,7 @@ pub fn table(run: &RunView) -> String {
         for (candidate, row) in inputs.candidates.iter().zip(&view.decision.table) {
             text += &format!("  {:width$}  {}\n", candidate.target.to_string(), verdict(row));
         }
+        text += &view.decision.shadow.as_deref().map(shadow).unwrap_or_default();
     }
     text += "decisions\n";
     for view in &run.decisions {
@@ -86,6 +89,17 @@ pub fn table(run: &RunView) -> String {
         );
     }
     text
+}
+
+/// What a version on trial came to, as a line.
+fn shadow(Shadow { policy, version, result }: &Shadow) -> String {
+    let result = match result {
+        ShadowResult::Planned { same: true, .. } => "the same".to_owned(),
+        ShadowResult::Planned { to: Some(to), .. } => to.to_string(),
+        ShadowResult::Planned { to: None, .. } => "nobody".to_owned(),
+        ShadowResult::Undetermined { undetermined } => format!("undetermined: {undetermined}"),
+    };
+    format!("beside, without effect, policy {policy}@{version}: {result}\n")
 }
 
 /// A row of a table, without its candidate.

@@ -41,10 +41,10 @@ pub use journal::{
 };
 pub use record::{
     Boot, ChainHead, Change, Checkpoint, Decision, DecisionKind, Document, Labels, Outcome, OutcomeStatus,
-    Record, UsageSource,
+    Record, Shadow, ShadowResult, UsageSource,
 };
 pub use relay::{Relay, RelayHealth, RelayOptions};
-pub use replay::{NotReplayable, Replay, Replayer, WhatIf};
+pub use replay::{NotReplayable, Replay, Replayer, WhatIf, choose};
 pub use row::{Batch, DecisionRow, OutcomeRow};
 pub use store::{
     AuditStore, Chain, ListQuery, PageStart, StoreError, StoreErrorKind, StoredDecision, StoredPage,

@@ -181,6 +181,9 @@ pub struct Decision {
     /// What was said about each candidate; on the first decision of a plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub table: Vec<Row>,
+    /// What a policy on trial would have chosen; on the first decision of a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Box<Shadow>>,
     /// Parameters that the target cannot carry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped_parameters: Vec<String>,
@@ -190,6 +193,36 @@ pub struct Decision {
     /// What the client said of where the request belongs.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+}
+
+/// What a policy that is planned with beside, without effect, came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shadow {
+    /// The policy's name.
+    pub policy: String,
+    /// The version that was planned with beside.
+    pub version: String,
+    /// What it came to.
+    #[serde(flatten)]
+    pub result: ShadowResult,
+}
+
+/// What came of planning beside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ShadowResult {
+    /// It looks at something that was not gathered for the request, and this is what.
+    Undetermined {
+        /// What is missing.
+        undetermined: String,
+    },
+    /// It chose.
+    Planned {
+        /// The target; none where it would have refused.
+        to: Option<Target>,
+        /// Whether that is where the request went.
+        same: bool,
+    },
 }
 
 /// Ids and tags of the client's, as data.

@@ -130,18 +130,10 @@ impl Replayer {
         let Ok(knowledge) = self.knowledge(&inputs.knowledge) else {
             return WhatIf::Undetermined("the catalogue is not recorded");
         };
-        let mut inputs = informed(inputs, &knowledge);
-        if let Some(missing) = missing(policy, &inputs) {
-            return WhatIf::Undetermined(missing);
-        }
-        inputs.policy = policy.reference.clone();
-        inputs.judged = None;
-        rule_candidates(policy, &knowledge, &mut inputs);
-        let Planned::Plan(planned) = plan(policy, &knowledge, &inputs) else {
-            return WhatIf::Undetermined("a judge would be asked");
+        let to = match choose(policy, &knowledge, informed(inputs, &knowledge)) {
+            Ok(to) => to,
+            Err(missing) => return WhatIf::Undetermined(missing),
         };
-        let first = planned.order.first().and_then(|at| inputs.candidates.get(usize::try_from(*at).ok()?));
-        let to = first.map(|candidate| candidate.target.clone());
         if to == decision.to {
             return WhatIf::Same;
         }
@@ -188,6 +180,28 @@ impl Replayer {
         };
         T::deserialize(body).map_err(|error| NotReplayable::Unreadable { kind, hash, why: error.to_string() })
     }
+}
+
+/// What a policy would have chosen from inputs that were gathered for another.
+///
+/// # Errors
+/// What the policy looks at and the inputs do not say.
+pub fn choose(
+    policy: &Policy,
+    knowledge: &Knowledge,
+    mut inputs: Inputs,
+) -> Result<Option<Target>, &'static str> {
+    if let Some(missing) = missing(policy, &inputs) {
+        return Err(missing);
+    }
+    inputs.policy = policy.reference.clone();
+    inputs.judged = None;
+    rule_candidates(policy, knowledge, &mut inputs);
+    let Planned::Plan(planned) = plan(policy, knowledge, &inputs) else {
+        return Err("a judge would be asked");
+    };
+    let first = planned.order.first().and_then(|at| inputs.candidates.get(usize::try_from(*at).ok()?));
+    Ok(first.map(|candidate| candidate.target.clone()))
 }
 
 /// The recorded inputs, with what was known of each candidate put back.

@@ -36,6 +36,7 @@ pub(crate) fn decision(number: u64) -> Record {
         config: "c0ffee".to_owned(),
         inputs: None,
         table: Vec::new(),
+        shadow: None,
         dropped_parameters: Vec::new(),
         ignored_parameters: Vec::new(),
         labels: Labels::default(),

@@ -10,10 +10,11 @@ use baton_model::{ModelName, ProviderName, Target};
 use baton_policy::{Candidate, Facts, Knowledge, Order, Policy};
 use baton_upstream::{ModelNames, Upstream};
 
+use crate::versions::Drawing;
 use crate::{Ask, ModelSpec};
 
 /// The model name that stands for all that is known to cost something, ranked by what is expected of it.
-const AUTO: &str = "baton/auto";
+pub(crate) const AUTO: &str = "baton/auto";
 
 /// Everything a request needs of the configuration, under one version.
 #[derive(Debug)]
@@ -240,6 +241,16 @@ impl Catalog {
         all
     }
 
+    /// The models that a policy names and nobody here serves, with the key they stand under.
+    #[must_use]
+    pub fn unserved(&self, policy: &Policy) -> Vec<(&'static str, UnknownName)> {
+        let unserved = |(key, name): (&'static str, &ModelName)| match self.candidate(name.as_str()) {
+            Err(Unresolved::Model(unknown)) => Some((key, unknown)),
+            Ok(_) | Err(Unresolved::Policy(_) | Unresolved::NoPool(_)) => None,
+        };
+        policy.named_models().filter_map(unserved).collect()
+    }
+
     /// What a single name stands for, if for one model.
     #[must_use]
     pub fn model(&self, name: &str) -> Option<ModelEntry> {
@@ -253,7 +264,17 @@ impl Catalog {
     /// # Errors
     /// [`Unresolved`] for the first name that stands for nothing.
     pub fn resolve(&self, spec: &ModelSpec, policy: Option<&str>) -> Result<Pool, Unresolved> {
-        let named = policy.map(|name| self.policy(name)).transpose()?;
+        self.resolve_among(spec, policy, Drawing::default())
+    }
+
+    /// The same, where policies of the store can be named too.
+    pub(crate) fn resolve_among(
+        &self,
+        spec: &ModelSpec,
+        policy: Option<&str>,
+        stored: Drawing<'_>,
+    ) -> Result<Pool, Unresolved> {
+        let named = policy.map(|name| self.policy(name, stored)).transpose()?;
         if let [name] = spec.names.as_slice() {
             if let Ok(name) = name.parse::<ModelName>()
                 && let Some(route) = self.routes.get(&name)
@@ -265,7 +286,7 @@ impl Catalog {
                 );
             }
             if let Some(name) = name.strip_prefix("policy/") {
-                let policy = self.policy(name)?;
+                let policy = self.policy(name, stored)?;
                 let pool = policy.pool();
                 if pool.is_empty() {
                     return Err(Unresolved::NoPool(name.to_owned()));
@@ -288,9 +309,10 @@ impl Catalog {
         self.pool(spec.names.iter().map(String::as_str), named.unwrap_or(&self.default_policy), spec.list)
     }
 
-    fn policy(&self, name: &str) -> Result<&Arc<Policy>, Unresolved> {
-        self.policies.get(name).ok_or_else(|| {
-            let nearest = nearest(name, self.policies.keys().cloned());
+    /// The file's policy of that name, else the version of the store's that this request gets.
+    fn policy<'a>(&'a self, name: &str, stored: Drawing<'a>) -> Result<&'a Arc<Policy>, Unresolved> {
+        self.policies.get(name).or_else(|| stored.policy(name)).ok_or_else(|| {
+            let nearest = nearest(name, self.policies.keys().cloned().chain(stored.names()));
             Unresolved::Policy(UnknownName { name: shortened(name), nearest })
         })
     }

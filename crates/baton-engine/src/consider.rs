@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use baton_audit::IdSource;
 use baton_model::{ProviderName, Target};
-use baton_policy::{Context, Current, Features, Health, Inputs, Needs, Order, Scorer};
+use baton_policy::{Context, Current, Features, Health, Inputs, Needs, Order, Policy, Scorer};
 use tokio::time::Instant;
 
 use crate::engine::unresolved;
@@ -13,6 +14,7 @@ use crate::features::{features, last_user_text};
 use crate::health::{Form, HealthBoard, Keys, Probe, Snapshot};
 use crate::prepare::{Converted, prepare};
 use crate::sticky::Sticky;
+use crate::versions::{Drawing, StoredPolicies};
 use crate::{Ask, ModelSpec, Pool, Refusal, RefusalKind, Settings};
 
 /// A request with everything that its plan is made from.
@@ -23,6 +25,8 @@ pub(crate) struct Considered {
     pub(crate) converted: Converted,
     /// The right to try a target that may be well again. Given back when dropped.
     pub(crate) probes: Vec<(Target, Probe)>,
+    /// The version to plan with beside, where there is one.
+    pub(crate) shadow: Option<Arc<Policy>>,
 }
 
 /// What a request is considered for.
@@ -34,12 +38,13 @@ pub(crate) enum Purpose {
     Show,
 }
 
-/// What planning looks at beside the request and the configuration: how everybody is, and where
-/// conversations are.
+/// What planning looks at beside the request and the configuration: how everybody is, where
+/// conversations are, and which policies the store has.
 #[derive(Debug, Default)]
 pub struct Outlook {
     pub(crate) health: Arc<HealthBoard>,
     pub(crate) sticky: Arc<Sticky>,
+    pub(crate) stored: ArcSwap<StoredPolicies>,
     pub(crate) ids: IdSource,
 }
 
@@ -51,7 +56,9 @@ impl Outlook {
         ask: &Ask,
         purpose: Purpose,
     ) -> Result<Considered, Refusal> {
-        let mut pool = Self::pool(ask, &settings)?;
+        let stored = self.stored.load();
+        let mut pool = Self::pool(ask, &settings, Drawing::new(&stored, ask))?;
+        let shadow = stored.shadow(&pool.policy).cloned();
         let converted = Converted::default();
         if ask.strict {
             note_what_is_not_carried(ask, &converted, &settings, &mut pool)?;
@@ -92,14 +99,14 @@ impl Outlook {
             passes: None,
             random,
         });
-        Ok(Considered { settings, pool, inputs, converted, probes })
+        Ok(Considered { settings, pool, inputs, converted, probes, shadow })
     }
 
-    fn pool(ask: &Ask, settings: &Settings) -> Result<Pool, Refusal> {
+    fn pool(ask: &Ask, settings: &Settings, stored: Drawing<'_>) -> Result<Pool, Refusal> {
         if let Some(byok) = &ask.byok {
             return Self::byok_pool(ask, byok, settings);
         }
-        settings.catalog.resolve(&ask.models, ask.policy.as_deref()).map_err(unresolved)
+        settings.catalog.resolve_among(&ask.models, ask.policy.as_deref(), stored).map_err(unresolved)
     }
 
     /// With a provider key of the client's own, the named provider is the only candidate.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use baton_audit::{Decision, DecisionKind, IdSource, Journal, JournalError, Record};
+use baton_audit::{Decision, DecisionKind, IdSource, Journal, JournalError, Record, Shadow};
 use baton_model::{DecisionId, Fault, FaultKind, RunId, Target};
 use baton_policy::{
     Candidate, History, Inputs, Next, PLANNER_VERSION, Plan, Planned, Reason, ReasonCode, ReasonSource,
@@ -17,6 +17,7 @@ use crate::consider::{Considered, Outlook, Purpose, credentials};
 use crate::effects::changed;
 use crate::health::{Form, HealthBoard, Keys, Picked, Probe};
 use crate::prepare::Converted;
+use crate::versions::{StoredPolicies, beside};
 use crate::{Ask, Head, Pool, Refusal, RefusalKind, Reply, Settings, Unresolved};
 
 /// A sync that is late by more than this stops new requests: an answer could not be recorded in time.
@@ -53,6 +54,8 @@ pub(crate) struct Run<'a> {
     probes: Vec<(Target, Probe)>,
     /// What the first decision of the plan carries; taken by it.
     plan: Option<(Box<Inputs>, Vec<Row>)>,
+    /// What a policy on trial came to; taken by the same decision.
+    shadow: Option<Box<Shadow>>,
 }
 
 /// The choice that an attempt is made under.
@@ -95,6 +98,11 @@ impl Engine {
         self.settings.store(settings);
     }
 
+    /// Lets these policies of the store be named by requests that begin from now on.
+    pub fn apply_stored(&self, stored: StoredPolicies) {
+        self.outlook.stored.store(Arc::new(stored));
+    }
+
     /// How every target is.
     #[must_use]
     pub fn health(&self) -> &HealthBoard {
@@ -131,7 +139,7 @@ impl Engine {
     /// [`Refusal`], with the decision behind it where one was made.
     pub async fn answer(&self, ask: &Ask) -> Result<Reply, Refusal> {
         self.admit()?;
-        let Considered { settings, pool, mut inputs, converted, probes } =
+        let Considered { settings, pool, mut inputs, converted, probes, shadow } =
             self.outlook.consider(self.settings(), ask, Purpose::Answer)?;
         let wordless = pool.ignored(ask).collect();
         let mut run = Run {
@@ -148,6 +156,7 @@ impl Engine {
             wordless,
             probes,
             plan: None,
+            shadow: None,
         };
         let Plan { order, table, reason, rule, stays, last_resort } = loop {
             match plan(&run.pool.policy, run.settings.catalog.knowledge(), &inputs) {
@@ -162,6 +171,10 @@ impl Engine {
             .iter()
             .filter_map(|at| inputs.candidates.get(usize::try_from(*at).ok()?).cloned())
             .collect();
+        run.shadow = shadow.map(|trial| {
+            let knowledge = run.settings.catalog.knowledge();
+            Box::new(beside(&trial, &run.pool.policy, knowledge, ask, &inputs, candidates.first()))
+        });
         run.plan = Some((inputs, table));
         let policy = Arc::clone(&run.pool.policy);
         let rule = rule.and_then(|at| policy.document.rules.get(usize::try_from(at).ok()?));
@@ -434,6 +447,7 @@ impl Run<'_> {
             wordless: Vec::new(),
             probes: Vec::new(),
             plan: None,
+            shadow: None,
         }
     }
 
@@ -477,6 +491,7 @@ impl Run<'_> {
             config: self.settings.version.clone(),
             inputs,
             table,
+            shadow: if first { self.shadow.take() } else { None },
             dropped_parameters: Vec::new(),
             ignored_parameters: if first {
                 self.ask.ignored.iter().chain(&self.wordless).cloned().collect()

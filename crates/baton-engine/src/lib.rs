@@ -27,6 +27,7 @@ mod pump;
 mod refusal;
 mod reply;
 mod sticky;
+mod versions;
 
 pub use ask::{Ask, Byok, Caller, Explain, ModelSpec};
 pub use catalog::{Catalog, CatalogBuilder, ModelEntry, Pool, Route, Settings, UnknownName, Unresolved};
@@ -40,3 +41,4 @@ pub use health::{
 pub use pass::{Pass, TokenCount};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{AnswerStream, Head, Reply, ReplyBody};
+pub use versions::{StoredPolicies, StoredPolicy};

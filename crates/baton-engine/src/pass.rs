@@ -19,6 +19,7 @@ use crate::features::estimate;
 use crate::health::{Attempted, Form};
 use crate::ledger::{OpenAttempt, Terms};
 use crate::prepare::{Converted, prepare};
+use crate::versions::Drawing;
 use crate::{AnswerStream, Ask, Byok, Caller, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
 
 /// A request to be passed on as it is.
@@ -183,7 +184,9 @@ impl Engine {
     /// [`Refusal`] as for an answer.
     pub async fn count_tokens(&self, ask: &Ask) -> Result<TokenCount, Refusal> {
         let settings = self.settings();
-        let pool = settings.catalog.resolve(&ask.models, None).map_err(unresolved)?;
+        let stored = self.outlook.stored.load_full();
+        let drawing = Drawing::new(&stored, ask);
+        let pool = settings.catalog.resolve_among(&ask.models, None, drawing).map_err(unresolved)?;
         let Some(candidate) = pool.candidates.into_iter().next() else {
             return Err(Refusal::new(RefusalKind::Invalid, "no model was named"));
         };
@@ -251,6 +254,7 @@ impl Engine {
             config: config.to_owned(),
             inputs: Some(Box::new(inputs)),
             table: planned.table,
+            shadow: None,
             dropped_parameters: Vec::new(),
             ignored_parameters: Vec::new(),
             labels: pass.labels.clone(),

@@ -1,4 +1,4 @@
-//! Keeps the audit log and the keys in PostgreSQL.
+//! Keeps the audit log, the keys and the policies in PostgreSQL.
 //!
 //! What is asked in which order is in `baton-audit` (`Database`); here are the texts of the
 //! statements, and what binds and fetches. The texts are constant and not checked against a database
@@ -12,6 +12,7 @@
 mod audit;
 mod error;
 mod keys;
+mod policies;
 mod store;
 mod text;
 

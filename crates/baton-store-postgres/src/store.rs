@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_access::{KeyStoreError, KeyStoreErrorKind};
+use baton_access::{KeyStoreError, KeyStoreErrorKind, PolicyStoreError, PolicyStoreErrorKind};
 use baton_audit::{StoreError, StoreErrorKind};
 use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
@@ -112,6 +112,16 @@ impl PostgresStore {
             Ok(()) => Ok(&self.pool),
             Err(error) => {
                 Err(KeyStoreError::new(KeyStoreErrorKind::Unavailable, "cannot use the store")
+                    .with_source(error))
+            }
+        }
+    }
+
+    pub(crate) async fn pool_for_policies(&self) -> Result<&PgPool, PolicyStoreError> {
+        match self.bring_up_to_date().await {
+            Ok(()) => Ok(&self.pool),
+            Err(error) => {
+                Err(PolicyStoreError::new(PolicyStoreErrorKind::Unavailable, "cannot use the store")
                     .with_source(error))
             }
         }

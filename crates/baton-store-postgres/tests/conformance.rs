@@ -10,7 +10,7 @@ use std::io::Write as _;
 use std::str::FromStr as _;
 use std::sync::{Arc, Once};
 
-use baton_access::{BoxFuture, KeyStore, KeyStoreErrorKind};
+use baton_access::{BoxFuture, KeyStore, KeyStoreErrorKind, PolicyStore};
 use baton_audit::{AuditStore, Block, StoreErrorKind};
 use baton_store_postgres::{PostgresOptions, PostgresStore};
 use baton_testkit::conformance::StoreUnderTest;
@@ -62,6 +62,10 @@ impl StoreUnderTest for Fresh {
     }
 
     fn keys(&self) -> Arc<dyn KeyStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn policies(&self) -> Arc<dyn PolicyStore> {
         Arc::new(self.store.clone())
     }
 

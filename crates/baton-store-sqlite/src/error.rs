@@ -1,6 +1,6 @@
 //! Says what a database error means to the caller.
 
-use baton_access::{KeyStoreError, KeyStoreErrorKind};
+use baton_access::{KeyStoreError, KeyStoreErrorKind, PolicyStoreError, PolicyStoreErrorKind};
 use baton_audit::{StoreError, StoreErrorKind};
 use sqlx::Error;
 
@@ -22,6 +22,18 @@ pub(crate) fn key_error(doing: &'static str, error: Error) -> KeyStoreError {
         _ => KeyStoreErrorKind::Unavailable,
     };
     KeyStoreError::new(kind, format!("cannot {doing}")).with_source(error)
+}
+
+pub(crate) fn policy_error(doing: &'static str, error: Error) -> PolicyStoreError {
+    let kind = match &error {
+        Error::Database(database) if database.is_unique_violation() => PolicyStoreErrorKind::Duplicate,
+        Error::Database(database) if database.is_foreign_key_violation() => PolicyStoreErrorKind::NotFound,
+        Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) => {
+            PolicyStoreErrorKind::Corrupt
+        }
+        _ => PolicyStoreErrorKind::Unavailable,
+    };
+    PolicyStoreError::new(kind, format!("cannot {doing}")).with_source(error)
 }
 
 /// A constraint or a trigger said no; trying again will not help.

@@ -5,7 +5,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
-use baton_access::{BoxFuture, KeyStore};
+use baton_access::{BoxFuture, KeyStore, PolicyStore};
 use baton_audit::{AuditStore, Block};
 use baton_store_sqlite::SqliteStore;
 use baton_testkit::conformance::StoreUnderTest;
@@ -34,6 +34,10 @@ impl StoreUnderTest for Fresh {
     }
 
     fn keys(&self) -> Arc<dyn KeyStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn policies(&self) -> Arc<dyn PolicyStore> {
         Arc::new(self.store.clone())
     }
 

@@ -54,6 +54,28 @@ impl AttemptEnded<'_> {
     }
 }
 
+/// A decision was compared with what a policy on trial would have chosen.
+#[derive(Debug)]
+pub struct ShadowCompared<'a> {
+    /// The policy's name.
+    pub policy: &'a str,
+    /// Whether it chose the same; nothing where it could not choose.
+    pub same: Option<bool>,
+}
+
+impl ShadowCompared<'_> {
+    /// Counts it.
+    pub fn emit(&self) {
+        let result = match self.same {
+            Some(true) => "same",
+            Some(false) => "different",
+            None => "undetermined",
+        };
+        counter!(Metric::Shadowed.name(), "policy" => self.policy.to_owned(), "result" => result)
+            .increment(1);
+    }
+}
+
 /// A request was answered.
 #[derive(Debug)]
 pub struct RequestEnded {

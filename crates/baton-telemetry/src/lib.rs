@@ -14,6 +14,6 @@ mod health;
 mod meter;
 mod metric;
 
-pub use event::{AttemptEnded, ConfigReload, JournalState, RequestEnded, RequestShed};
+pub use event::{AttemptEnded, ConfigReload, JournalState, RequestEnded, RequestShed, ShadowCompared};
 pub use health::HealthMoved;
 pub use metric::{Metric, describe};

@@ -19,6 +19,8 @@ pub enum Metric {
     TargetUp,
     /// Requests refused before a decision: `401`, `413`, `429`, `503`.
     Shed,
+    /// Decisions planned with a policy on trial too, by policy and what it came to.
+    Shadowed,
     /// Configuration reloads by result.
     ConfigReloads,
     /// Bytes in the journal that no store has yet.
@@ -31,7 +33,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the order of `/metrics`.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Requests,
         Self::Attempts,
         Self::Tokens,
@@ -39,6 +41,7 @@ impl Metric {
         Self::AttemptDuration,
         Self::TargetUp,
         Self::Shed,
+        Self::Shadowed,
         Self::ConfigReloads,
         Self::JournalBacklog,
         Self::RelayLag,
@@ -56,6 +59,7 @@ impl Metric {
             Self::AttemptDuration => "baton_attempt_duration_seconds",
             Self::TargetUp => "baton_target_up",
             Self::Shed => "baton_requests_shed_total",
+            Self::Shadowed => "baton_shadow_decisions_total",
             Self::ConfigReloads => "baton_config_reloads_total",
             Self::JournalBacklog => "baton_journal_backlog_bytes",
             Self::RelayLag => "baton_relay_lag_seconds",
@@ -72,6 +76,7 @@ impl Metric {
             Self::AttemptDuration => "Time from sending an attempt to its end.",
             Self::TargetUp => "1 while a target's breaker lets requests through, 0 while it does not.",
             Self::Shed => "Requests refused before a decision was made, by reason.",
+            Self::Shadowed => "Decisions that a policy on trial was compared with, by policy and result.",
             Self::ConfigReloads => "Configuration reloads, by result.",
             Self::JournalBacklog => "Bytes in the journal that the store does not have yet.",
             Self::RelayLag => "Age of the oldest journal entry that the store does not have yet.",
@@ -84,7 +89,12 @@ impl Metric {
 pub fn describe() {
     for metric in Metric::ALL {
         match metric {
-            Metric::Requests | Metric::Attempts | Metric::Tokens | Metric::Shed | Metric::ConfigReloads => {
+            Metric::Requests
+            | Metric::Attempts
+            | Metric::Tokens
+            | Metric::Shed
+            | Metric::Shadowed
+            | Metric::ConfigReloads => {
                 describe_counter!(metric.name(), Unit::Count, metric.help());
             }
             Metric::FirstContent | Metric::AttemptDuration => {

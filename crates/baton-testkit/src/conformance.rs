@@ -17,7 +17,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use baton_access::{KeyMac, KeyRecord, KeyStore, KeyStoreErrorKind, Role, RotatedSecret};
+use baton_access::{
+    Canary, KeyMac, KeyRecord, KeyStore, KeyStoreErrorKind, PolicyState, PolicyStore, PolicyStoreErrorKind,
+    PolicyVersion, Role, RotatedSecret,
+};
 use baton_audit::{
     AuditStore, Batch, Block, Chain, ChainHead, Change, CheckpointKey, CheckpointSigner, Clock, Decision,
     DecisionKind, DecisionRow, Decisions, Document, Flaw, Journal, JournalOptions, Labels, ListQuery, Lookup,
@@ -35,6 +38,9 @@ pub trait StoreUnderTest: Send + Sync {
 
     /// The keys.
     fn keys(&self) -> Arc<dyn KeyStore>;
+
+    /// The policies.
+    fn policies(&self) -> Arc<dyn PolicyStore>;
 
     /// Runs a statement as somebody with access to the database. The error is the database's text.
     fn execute<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<u64, String>>;
@@ -79,6 +85,11 @@ macro_rules! store_conformance {
             two_keys_cannot_share_an_id_or_a_secret
             a_key_that_is_not_there_is_told
             key_changes_at_once_are_all_counted
+            policies_are_listed_with_what_is_in_force
+            a_version_of_a_policy_is_put_once_and_never_changed
+            a_policy_that_was_changed_meanwhile_is_not_overwritten
+            a_version_that_was_never_put_is_never_in_force
+            policy_changes_at_once_are_all_counted
         }
     };
     ($open:path => $($test:ident)+) => {
@@ -553,6 +564,106 @@ pub async fn key_changes_at_once_are_all_counted(store: &dyn StoreUnderTest) {
     assert_eq!(revisions.len(), 16);
     let list = store.keys().list().await.unwrap();
     assert_eq!((list.records.len(), Some(list.revision)), (16, revisions.last().copied()));
+}
+
+/// What is listed is what was put and set, ordered, under one revision.
+pub async fn policies_are_listed_with_what_is_in_force(store: &dyn StoreUnderTest) {
+    let policies = store.policies();
+    assert_eq!(policies.policy_revision().await.unwrap(), 0);
+    assert_eq!(policies.policies().await.unwrap(), baton_access::PolicyList::default());
+    let versions = [policy("b", 1), policy("a", 2), policy("a", 3)];
+    for version in &versions {
+        policies.put(version).await.unwrap();
+    }
+    let mut first = state(&versions[2]);
+    first.revision = policies.set(&first).await.unwrap();
+    let canary = Some(Canary { version: versions[1].version.clone(), percent: 100 });
+    let previous = Some(versions[1].version.clone());
+    let mut second =
+        PolicyState { canary, previous, shadow: Some(versions[2].version.clone()), ..first.clone() };
+    second.revision = policies.set(&second).await.unwrap();
+    assert!(second.revision > first.revision);
+    let list = policies.policies().await.unwrap();
+    assert_eq!(list.revision, second.revision);
+    assert_eq!(policies.policy_revision().await.unwrap(), second.revision);
+    assert_eq!(list.versions, [versions[1].clone(), versions[2].clone(), versions[0].clone()]);
+    assert_eq!(list.states, [second.clone()]);
+    // What stands beside can be taken away again.
+    let mut third = PolicyState { canary: None, shadow: None, ..second };
+    third.revision = policies.set(&third).await.unwrap();
+    assert_eq!(policies.policies().await.unwrap().states, [third]);
+}
+
+/// A version belongs to its content for good, also for somebody with the database at hand.
+pub async fn a_version_of_a_policy_is_put_once_and_never_changed(store: &dyn StoreUnderTest) {
+    let policies = store.policies();
+    policies.put(&policy("a", 1)).await.unwrap();
+    let other = PolicyVersion { document: serde_json::json!({"order": ["auto"]}), ..policy("a", 1) };
+    assert_eq!(policies.put(&other).await.unwrap_err().kind(), PolicyStoreErrorKind::Duplicate);
+    // Another name may have the same content.
+    policies.put(&PolicyVersion { name: "b".to_owned(), ..policy("a", 1) }).await.unwrap();
+    let before = policies.policies().await.unwrap();
+    for statement in ["update policy_version set document = '{}'", "delete from policy_version"] {
+        let error = store.execute(statement).await.unwrap_err();
+        assert!(error.contains("insert-only"), "{error}");
+    }
+    assert_eq!(policies.policies().await.unwrap(), before);
+}
+
+/// Two operators cannot undo each other's change unseen.
+pub async fn a_policy_that_was_changed_meanwhile_is_not_overwritten(store: &dyn StoreUnderTest) {
+    let policies = store.policies();
+    let (one, two) = (policy("a", 1), policy("a", 2));
+    policies.put(&one).await.unwrap();
+    policies.put(&two).await.unwrap();
+    let fresh = state(&one);
+    let mut seen = fresh.clone();
+    seen.revision = policies.set(&fresh).await.unwrap();
+    assert_eq!(policies.set(&fresh).await.unwrap_err().kind(), PolicyStoreErrorKind::Conflict);
+    let mut moved = PolicyState { active: two.version, ..seen.clone() };
+    moved.revision = policies.set(&moved).await.unwrap();
+    assert_eq!(policies.set(&seen).await.unwrap_err().kind(), PolicyStoreErrorKind::Conflict);
+    let list = policies.policies().await.unwrap();
+    assert_eq!(list.states, [moved]);
+    assert_eq!(list.revision, policies.policy_revision().await.unwrap());
+}
+
+/// What is in force was put before, under that name.
+pub async fn a_version_that_was_never_put_is_never_in_force(store: &dyn StoreUnderTest) {
+    let policies = store.policies();
+    let known = policy("a", 1);
+    policies.put(&known).await.unwrap();
+    policies.put(&policy("b", 2)).await.unwrap();
+    let before = policies.policies().await.unwrap();
+    let elsewhere = policy("b", 2).version;
+    let canary = Canary { version: elsewhere.clone(), percent: 5 };
+    for wrong in [
+        state(&policy("c", 1)),
+        PolicyState { active: elsewhere.clone(), ..state(&known) },
+        PolicyState { previous: Some(elsewhere.clone()), ..state(&known) },
+        PolicyState { canary: Some(canary), ..state(&known) },
+        PolicyState { shadow: Some(elsewhere), ..state(&known) },
+    ] {
+        let error = policies.set(&wrong).await.unwrap_err();
+        assert_eq!(error.kind(), PolicyStoreErrorKind::NotFound, "{wrong:?}");
+    }
+    assert_eq!(policies.policies().await.unwrap(), before);
+}
+
+/// Changes at the same moment are put in one order.
+pub async fn policy_changes_at_once_are_all_counted(store: &dyn StoreUnderTest) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..16 {
+        let policies = store.policies();
+        tasks.spawn(async move { policies.put(&policy("a", number)).await.unwrap() });
+    }
+    let mut revisions = tasks.join_all().await;
+    revisions.sort_unstable();
+    revisions.dedup();
+    assert_eq!(revisions.len(), 16);
+    let list = store.policies().policies().await.unwrap();
+    assert_eq!(list.versions.len(), 16);
+    assert_eq!(Some(&list.revision), revisions.last());
 }
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -1049,6 +1160,7 @@ fn decision(number: u64) -> Decision {
         config: "c0ffee".to_owned(),
         inputs: None,
         table: Vec::new(),
+        shadow: None,
         dropped_parameters: vec!["logit_bias".to_owned()],
         ignored_parameters: Vec::new(),
         labels: Labels { tags: vec!["a".to_owned()], ..Labels::default() },
@@ -1102,6 +1214,27 @@ fn key(number: u64) -> KeyRecord {
         created_ms: NOW_MS,
         expires_ms: Some(NOW_MS + 1),
         revoked_ms: None,
+        revision: 0,
+    }
+}
+
+fn policy(name: &str, number: u64) -> PolicyVersion {
+    PolicyVersion {
+        name: name.to_owned(),
+        version: format!("{number:064x}"),
+        document: serde_json::json!({"switch_margin": number, "note": "' \" \u{1f600}"}),
+        created_ms: NOW_MS + number,
+        created_by: "cli".to_owned(),
+    }
+}
+
+fn state(version: &PolicyVersion) -> PolicyState {
+    PolicyState {
+        name: version.name.clone(),
+        active: version.version.clone(),
+        previous: None,
+        canary: None,
+        shadow: None,
         revision: 0,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use baton_access::Selector;
 use baton_engine::Scope;
 use baton_model::{ModelName, NameError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -65,7 +66,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "KIND", conflicts_with = "id")]
         task: Option<String>,
     },
-    /// Replay decisions, compare policies, test a policy
+    /// Replay decisions, compare and test policies, and keep versions of them in the store
     #[command(subcommand)]
     Policy(PolicyCommand),
     /// Show how every target is; drain, disable or enable one
@@ -121,6 +122,49 @@ pub(crate) enum PolicyCommand {
         /// How many of the newest decisions are looked at
         #[arg(long, value_name = "N", default_value_t = 1_000)]
         last: u32,
+    },
+    /// List the policies of file and store, with their versions
+    List,
+    /// Show a policy's content
+    Show {
+        /// `NAME` for what is active, or `NAME@VERSION`
+        policy: String,
+    },
+    /// Add a version to the store and print it; nothing uses it before it is activated
+    Put {
+        /// A configuration file with the policy
+        file: PathBuf,
+        /// The policy's name in the store; in the file it has the same, or is the only one
+        #[arg(long)]
+        name: String,
+    },
+    /// Plan with a version from now on
+    Activate {
+        /// `NAME@VERSION`; the first six digits do
+        version: Selector,
+    },
+    /// Plan with the version before again
+    Rollback {
+        /// The policy's name
+        name: String,
+    },
+    /// Plan a share of the requests with a version
+    Canary {
+        /// `NAME@VERSION`; the first six digits do
+        version: Selector,
+        /// How many of a hundred conversations
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=100))]
+        percent: u8,
+    },
+    /// Plan every request with a version too, without effect, and record what it would have chosen
+    Shadow {
+        /// `NAME@VERSION`; the first six digits do
+        version: Selector,
+    },
+    /// End canary and shadow
+    Off {
+        /// The policy's name
+        name: String,
     },
     /// Plan the requests of a file and compare with what it expects; exits 1 when one differs
     Test {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::http::Method;
+use baton_access::Selector;
 use baton_config::{Config, ConfigError, Flags, Mistake, Sources};
 use baton_engine::Manual;
 use baton_model::Secret;
@@ -18,6 +19,7 @@ use crate::control::{Client, CreateKey, RotateKey};
 use crate::models::Which;
 use crate::output::{json as print_json, line, note, problem};
 use crate::plans::Asked;
+use crate::versions::{self, Act};
 use crate::{models, plans, serve, telemetry};
 
 /// Where the configuration comes from: the named file, or `baton.yaml` where it is there.
@@ -106,6 +108,33 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
             plans::test(&config, &file, json)
         }
+        Command::Policy(PolicyCommand::Put { file, name }) => {
+            let policy = plans::policy_to_put(&sources, &file, &name)?;
+            with_server(&sources, move |client| {
+                Box::pin(async move {
+                    versions::put(client, &name, &policy, json).await.map(|()| ExitCode::SUCCESS)
+                })
+            })
+        }
+        Command::Policy(PolicyCommand::List) => with_server(&sources, move |client| {
+            Box::pin(async move { versions::list(client, json).await.map(|()| ExitCode::SUCCESS) })
+        }),
+        Command::Policy(PolicyCommand::Show { policy }) => with_server(&sources, move |client| {
+            Box::pin(async move { versions::show(client, &policy, json).await.map(|()| ExitCode::SUCCESS) })
+        }),
+        Command::Policy(PolicyCommand::Activate { version: Selector { name, version } }) => {
+            carry_out(&sources, Act::Activate { name, version }, json)
+        }
+        Command::Policy(PolicyCommand::Canary { version: Selector { name, version }, percent }) => {
+            carry_out(&sources, Act::Canary { name, version, percent }, json)
+        }
+        Command::Policy(PolicyCommand::Shadow { version: Selector { name, version } }) => {
+            carry_out(&sources, Act::Shadow { name, version }, json)
+        }
+        Command::Policy(PolicyCommand::Rollback { name }) => {
+            carry_out(&sources, Act::Rollback { name }, json)
+        }
+        Command::Policy(PolicyCommand::Off { name }) => carry_out(&sources, Act::Off { name }, json),
         Command::Targets { command } => {
             let switch = match command.unwrap_or(TargetsCommand::List) {
                 TargetsCommand::List => None,
@@ -123,6 +152,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Box::pin(async move { keys(client, command, json).await.map(|()| ExitCode::SUCCESS) })
         }),
     }
+}
+
+/// Changes which versions of a policy are in force.
+fn carry_out(sources: &Sources, act: Act, json: bool) -> anyhow::Result<ExitCode> {
+    with_server(sources, move |client| {
+        Box::pin(async move { versions::carry_out(client, &act, json).await.map(|()| ExitCode::SUCCESS) })
+    })
 }
 
 /// The configuration, or its mistakes on standard error.

@@ -35,6 +35,7 @@ use tower::ServiceExt;
 use crate::core::Core;
 use crate::plans::{Planned, Plans, keep_switches, switches};
 use crate::settings::settings;
+use crate::versions::Versions;
 
 /// The socket's name in the data directory.
 pub(crate) const SOCKET: &str = "control.sock";
@@ -47,9 +48,10 @@ pub(crate) struct Control {
     keys: Arc<KeyRing>,
     journal: Arc<Journal>,
     decisions: Arc<Decisions>,
-    engine: Arc<Engine>,
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) versions: Arc<Versions>,
     data_dir: Arc<Path>,
-    ids: IdSource,
+    pub(crate) ids: IdSource,
 }
 
 impl Control {
@@ -58,6 +60,7 @@ impl Control {
             engine,
             data_dir: data_dir.into(),
             keys: Arc::clone(&core.keys),
+            versions: Arc::clone(&core.versions),
             journal: Arc::clone(&core.journal),
             decisions: Arc::clone(&core.decisions),
             ids: core.ids.clone(),
@@ -80,11 +83,12 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/plans", get(list_plans))
         .route("/plans/{id}", get(one_plan))
         .route("/targets", get(list_targets).post(switch_target))
+        .merge(crate::versions::router())
         .with_state(control)
 }
 
 /// A refused control request.
-struct Refused(StatusCode, String);
+pub(crate) struct Refused(pub(crate) StatusCode, pub(crate) String);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
@@ -145,7 +149,7 @@ async fn create_key(
         expires_ms: wanted.expires_in_days.map(days),
     };
     let subject = wanted.name.clone();
-    record(&control, "key.create", &subject).await?;
+    record(&control, "key.create", &subject, Value::Null).await?;
     let issued = control.keys.create(NewKey { name: wanted.name, grant }, &UNLIMITED, now).await?;
     Ok(Json(once(&issued, now)))
 }
@@ -156,7 +160,7 @@ async fn rotate_key(
     Json(how): Json<RotateKey>,
 ) -> Result<Json<Value>, Refused> {
     let id = key_id(&id)?;
-    record(&control, "key.rotate", &id.to_string()).await?;
+    record(&control, "key.rotate", &id.to_string(), Value::Null).await?;
     let now = control.ids.now_ms();
     let issued = control.keys.rotate(id, u64::from(how.grace_minutes) * 60_000, &UNLIMITED, now).await?;
     Ok(Json(once(&issued, now)))
@@ -167,7 +171,7 @@ async fn revoke_key(
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<Value>, Refused> {
     let id = key_id(&id)?;
-    record(&control, "key.revoke", &id.to_string()).await?;
+    record(&control, "key.revoke", &id.to_string(), Value::Null).await?;
     let now = control.ids.now_ms();
     let revoked = control.keys.revoke(id, &UNLIMITED, now).await?;
     Ok(Json(shown(&revoked, now)))
@@ -336,7 +340,7 @@ async fn switch_target(
     State(control): State<Control>,
     Json(Switch { scope, state }): Json<Switch>,
 ) -> Result<Json<Value>, Refused> {
-    record(&control, &format!("target.{}", state.as_str()), &scope.to_string()).await?;
+    record(&control, &format!("target.{}", state.as_str()), &scope.to_string(), Value::Null).await?;
     let health = control.engine.health();
     let before = health.set_manual(&scope, state);
     // A blocking write of a few hundred bytes, by an operator's hand.
@@ -346,13 +350,18 @@ async fn switch_target(
 }
 
 /// An act is on paper before it takes effect.
-async fn record(control: &Control, action: &str, subject: &str) -> Result<(), Refused> {
+pub(crate) async fn record(
+    control: &Control,
+    action: &str,
+    subject: &str,
+    detail: Value,
+) -> Result<(), Refused> {
     let change = Record::Change(Change {
         at_ms: control.ids.now_ms(),
         actor: "cli".to_owned(),
         action: action.to_owned(),
         subject: subject.to_owned(),
-        detail: Value::Null,
+        detail,
     });
     let unrecorded =
         |error: baton_audit::JournalError| Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
@@ -415,6 +424,7 @@ impl Client {
         let engine =
             Engine::new(settings, Arc::clone(&core.journal), core.ids.clone(), CancellationToken::new());
         engine.health().restore(switches(&config.data_dir)?);
+        core.versions.apply(&engine).await?;
         Ok(Self::Own(router(Control::new(&core, Arc::new(engine), &config.data_dir)), core))
     }
 

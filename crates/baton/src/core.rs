@@ -8,18 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use baton_access::{KeyRing, KeyStore, Label, MasterKey, MasterKeySource};
+use baton_access::{KeyRing, KeyStore, Label, MasterKey, MasterKeySource, PolicyShelf, PolicyStore};
 use baton_audit::{
     AuditStore, CheckpointSigner, Decisions, Document, Failpoints, IdSource, Journal, JournalOptions, Record,
     Relay, RelayOptions,
 };
 use baton_config::{Config, Database};
+use baton_engine::Engine;
 use baton_model::Secret;
 use baton_net::tasks::Tasks;
 use baton_store_postgres::{ConnectError, PostgresOptions, PostgresStore};
 use baton_store_sqlite::SqliteStore;
 
-/// How often the keys are asked for changes that another process made.
+use crate::versions::Versions;
+
+/// How often keys and policies are asked for changes that another process made.
 const KEYS_EVERY: Duration = Duration::from_secs(2);
 
 /// What holds the data of one data directory.
@@ -28,6 +31,7 @@ pub(crate) struct Core {
     pub(crate) journal: Arc<Journal>,
     pub(crate) relay: Arc<Relay>,
     pub(crate) keys: Arc<KeyRing>,
+    pub(crate) versions: Arc<Versions>,
     pub(crate) decisions: Arc<Decisions>,
     pub(crate) ids: IdSource,
     tasks: Tasks,
@@ -54,7 +58,7 @@ impl Core {
             tracing::warn!(quarantined = ?quarantined, "the end of the journal was torn; what could not be read is kept aside");
         }
         let journal = Arc::new(journal);
-        let (audit, key_store) = stores(config).await?;
+        let Stores { audit, keys: key_store, policies } = stores(config).await?;
         let relay = Arc::new(Relay::new(Arc::clone(&journal), Arc::clone(&audit), RelayOptions::STANDARD));
         let admin = std::env::var("BATON_ADMIN_KEY").ok().map(Secret::new);
         let keys = Arc::new(KeyRing::open(key_store, &master, dir, admin.as_ref())?);
@@ -64,12 +68,20 @@ impl Core {
             let stop = tasks.stop_token().clone();
             async move { relay.run(stop.cancelled_owned()).await }
         }));
-        if let Err(error) = keys.refresh().await {
-            tracing::warn!(error = %error, "the store of keys did not answer; keys of the local snapshot are honoured");
+        let shelf = PolicyShelf::open(policies, &master, dir);
+        let versions = Arc::new(Versions::new(shelf, Arc::clone(&journal), ids.clone()));
+        match keys.refresh().await {
+            Ok(_changed) => {
+                versions.refresh().await;
+            }
+            // The policies are in the same store: it is not waited for twice.
+            Err(error) => {
+                tracing::warn!(error = %error, "the store did not answer; keys and policies of the local snapshots are honoured");
+            }
         }
         drop(tasks.spawn(watch_keys(Arc::clone(&keys), tasks.clone())));
         let decisions = Arc::new(Decisions::new(Arc::clone(&journal), audit));
-        Ok(Self { journal, relay, keys, decisions, ids, tasks })
+        Ok(Self { journal, relay, keys, versions, decisions, ids, tasks })
     }
 
     /// Writes the configuration down before its first use, with the policies and the catalogue that
@@ -88,6 +100,13 @@ impl Core {
         document("catalogue", &version, serde_json::to_value(&knowledge)?)?;
         let receipt = document("config", config.version(), config.document())?;
         self.journal.synced(&receipt).await?;
+        Ok(())
+    }
+
+    /// Gives the engine the stored policies, now and whenever somebody changes them.
+    pub(crate) async fn follow_policies(&self, engine: Arc<Engine>) -> anyhow::Result<()> {
+        self.versions.apply(&engine).await?;
+        drop(self.tasks.spawn(watch_policies(Arc::clone(&self.versions), engine, self.tasks.clone())));
         Ok(())
     }
 
@@ -124,12 +143,23 @@ fn failpoints() -> anyhow::Result<Failpoints> {
     }
 }
 
-async fn stores(config: &Config) -> anyhow::Result<(Arc<dyn AuditStore>, Arc<dyn KeyStore>)> {
+/// One store by its ports.
+struct Stores {
+    audit: Arc<dyn AuditStore>,
+    keys: Arc<dyn KeyStore>,
+    policies: Arc<dyn PolicyStore>,
+}
+
+impl Stores {
+    fn of<S: AuditStore + KeyStore + PolicyStore>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { audit: Arc::clone(&store) as _, keys: Arc::clone(&store) as _, policies: store }
+    }
+}
+
+async fn stores(config: &Config) -> anyhow::Result<Stores> {
     match &config.database {
-        Database::Sqlite => {
-            let store = Arc::new(SqliteStore::open(&config.data_dir.join("baton.db")).await?);
-            Ok((Arc::clone(&store) as Arc<dyn AuditStore>, store))
-        }
+        Database::Sqlite => Ok(Stores::of(SqliteStore::open(&config.data_dir.join("baton.db")).await?)),
         Database::Postgres(url) => {
             let options = PostgresOptions::STANDARD;
             let store = match PostgresStore::connect(url.expose(), options).await {
@@ -140,8 +170,7 @@ async fn stores(config: &Config) -> anyhow::Result<(Arc<dyn AuditStore>, Arc<dyn
                 }
                 connected => connected?,
             };
-            let store = Arc::new(store);
-            Ok((Arc::clone(&store) as Arc<dyn AuditStore>, store))
+            Ok(Stores::of(store))
         }
     }
 }
@@ -156,6 +185,27 @@ async fn watch_keys(keys: Arc<KeyRing>, tasks: Tasks) {
         }
         if let Err(error) = keys.refresh().await {
             tracing::debug!(error = %error, "keys were not refreshed");
+        }
+    }
+}
+
+async fn watch_policies(versions: Arc<Versions>, engine: Arc<Engine>, tasks: Tasks) {
+    let mut waiting = false;
+    let mut ticks = tokio::time::interval(KEYS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = tasks.stop_token().cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        waiting |= versions.refresh().await;
+        if waiting {
+            match versions.apply(&engine).await {
+                Ok(()) => waiting = false,
+                Err(error) => {
+                    tracing::warn!(error = %error, "changed policies cannot be written down, and wait");
+                }
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod serve;
 mod settings;
 mod status;
 mod telemetry;
+mod versions;
 
 fn main() -> ExitCode {
     // One TLS provider for the process; a second `main` does not exist, so this cannot fail.

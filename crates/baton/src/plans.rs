@@ -308,6 +308,16 @@ pub(crate) fn policy_of(sources: &Sources, file: &Path, name: Option<&str>) -> a
     }
 }
 
+/// The policy of a file that is to be stored under this name: the one of that name, else the only one.
+pub(crate) fn policy_to_put(sources: &Sources, file: &Path, name: &str) -> anyhow::Result<Arc<Policy>> {
+    let named = policy_of(sources, file, Some(name));
+    named.or_else(|why| match policy_of(sources, file, None) {
+        Ok(only) if only.reference.name != baton_config::DEFAULT_POLICY => Ok(only),
+        // One that is there without a word in the file was not meant.
+        Ok(_) | Err(_) => Err(why),
+    })
+}
+
 /// Cases of a user's own, for a user's own tests.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

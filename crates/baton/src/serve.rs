@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -49,6 +49,7 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
             config.listen
         );
     }
+    core.versions.check_names(&config, sources.file.as_deref())?;
     core.record_config(&config).await?;
     let stop = CancellationToken::new();
     let drain = Drain::new(stop.clone(), config.limits.drain_timeout);
@@ -59,6 +60,7 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         drain.last_words.clone(),
     ));
     engine.health().restore(crate::plans::switches(&config.data_dir)?);
+    core.follow_policies(Arc::clone(&engine)).await?;
     let gate = Arc::new(Gate::new(Arc::clone(&core.keys), core.ids.clone(), access(&config)));
     let draining = Arc::new(AtomicBool::new(false));
     let status = Status {
@@ -93,8 +95,9 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
     let control_routes = control::router(Control::new(&core, Arc::clone(&engine), &config.data_dir));
     drop(tasks.spawn(serve(control, control_routes, ServeOptions::default(), control_drain, tasks.clone())));
     let served = tasks.spawn(serve(listener, router, options, drain, tasks.clone()));
+    let file = sources.file.clone();
     let watcher = Watcher::start(sources, Arc::clone(&config))?;
-    let reload = Reload { engine, gate, watcher, config: Arc::clone(&config) };
+    let reload = Reload { engine, gate, watcher, file, config: Arc::clone(&config) };
     let outcome = until_stopped(signals, reload, &core, &draining, &stop, &tasks, served).await;
     drop(std::fs::remove_file(config.data_dir.join(SOCKET)));
     core.close(DRAIN_STORE).await?;
@@ -170,6 +173,8 @@ struct Reload {
     engine: Arc<Engine>,
     gate: Arc<Gate>,
     watcher: Watcher,
+    /// Where it comes from.
+    file: Option<PathBuf>,
     /// What is in force.
     config: Arc<Config>,
 }
@@ -195,6 +200,7 @@ impl Reload {
     }
 
     async fn apply(&mut self, core: &Core, config: &Arc<Config>) -> anyhow::Result<()> {
+        core.versions.check_names(config, self.file.as_deref())?;
         let settings = settings(config)?;
         core.record_config(config).await?;
         self.engine.apply(Arc::new(settings));

@@ -16,6 +16,7 @@ fn each_label_derives_its_own_key_and_always_the_same() {
     for (label, expected) in [
         (Label::KeyMac, "e567b99e53b30542563f6bb6612884ec9964269c079d9b668f3098f10f0e066e"),
         (Label::KeySnapshot, "fb50772318c8a811881678fccb3fa7d5bb944a74b7a86274147ca131b67b4609"),
+        (Label::PolicySnapshot, "556eed57bf1ce09669e6e0caff7cc172a7a0270c4bf2f126339b3c52f3af7b76"),
         (Label::Sealing, "914406ac741ef25e671b75cf643a2317f985abf4862d1f7973bd02f010f7efe8"),
         (Label::Sessions, "4e0cbad6bd8484cb8b131de1fb3ddab595101c51961a520c27ccbc67df030acd"),
         (Label::Cursors, "b08cde9216c80bd1df708c969658866ff8eda2e609373d6efbc5e48e8857f11c"),

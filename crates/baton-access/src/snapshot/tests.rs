@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::{Grant, KeyMac, Label, MasterKey, UNLIMITED};
+use crate::{Grant, KeyMac, KeyRecord, Label, MasterKey, UNLIMITED};
 
 fn file(dir: &Path, master: &str) -> SnapshotFile {
     let master = MasterKey::from_text(&format!("{master}-0123456789abcdef0123456789abcdef")).unwrap();

@@ -434,6 +434,21 @@ pub(crate) struct VerdictSchema {
     limit: Option<String>,
 }
 
+/// What a policy that is planned with beside, without effect, came to.
+#[derive(ToSchema)]
+pub(crate) struct ShadowSchema {
+    /// The policy's name.
+    policy: String,
+    /// The version on trial.
+    version: String,
+    /// The target it would have chosen; nothing where it would have refused.
+    to: Option<String>,
+    /// Whether that is where the request went.
+    same: Option<bool>,
+    /// Instead of both: what the version looks at and was not gathered for the request.
+    undetermined: Option<String>,
+}
+
 /// What the client told about its request. Never a prompt.
 #[derive(ToSchema)]
 pub(crate) struct LabelsSchema {
