@@ -228,7 +228,7 @@ fn compare(decision: &Decision, inputs: &Inputs, plan: Plan) -> Replay {
 
 /// What the policy looks at and the record does not say.
 fn missing(policy: &Policy, inputs: &Inputs) -> Option<&'static str> {
-    let needs = policy.needs();
+    let needs = policy.needs(&inputs.wishes);
     if needs.task && inputs.features.task.is_none() && inputs.features.declared_task.is_none() {
         return Some("the kind of task was not recorded");
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use baton_audit::IdSource;
 use baton_model::{ProviderName, Target};
-use baton_policy::{Context, Current, Features, Health, Inputs, Needs, Order, Policy, Scorer};
+use baton_policy::{Context, Current, Features, Health, Inputs, Needs, Policy, Scorer};
 use tokio::time::Instant;
 
 use crate::engine::unresolved;
@@ -63,10 +63,7 @@ impl Outlook {
         if ask.strict {
             note_what_is_not_carried(ask, &converted, &settings, &mut pool)?;
         }
-        let mut needs = pool.policy.needs();
-        needs.latency |= ask.wishes.order.contains(&Order::Fastest)
-            || ask.wishes.order.contains(&Order::Balanced)
-            || ask.wishes.constraints.max_latency_ms.is_some();
+        let needs = pool.policy.needs(&ask.wishes);
         let features =
             features(&ask.body, ask.stream, ask.task, needs).map_err(baton_dialect::DecodeError::from)?;
         let mut candidates = std::mem::take(&mut pool.candidates);
@@ -79,12 +76,7 @@ impl Outlook {
         if needs.scores {
             note_scores(ask, &features, &mut candidates);
         }
-        let throws_dice = pool.policy.document.order.iter().chain(&ask.wishes.order);
-        let random = throws_dice
-            .clone()
-            .any(|order| matches!(order, Order::Weighted | Order::Fastest))
-            .then(rand::random::<u32>)
-            .map_or(0, u64::from);
+        let random = needs.dice.then(rand::random::<u32>).map_or(0, u64::from);
         let inputs = Box::new(Inputs {
             policy: pool.policy.reference.clone(),
             knowledge: settings.catalog.knowledge_version().to_owned(),
@@ -94,7 +86,7 @@ impl Outlook {
             providers: ask.providers.clone(),
             wishes: ask.wishes.clone(),
             context: needs.context.then(|| Box::new(self.context(ask))),
-            current: self.current(ask, &pool),
+            current: needs.conversation.then(|| self.current(ask)).flatten(),
             judged: None,
             passes: None,
             random,
@@ -164,10 +156,9 @@ impl Outlook {
         }
     }
 
-    /// The target that the conversation is with, where the policy may choose another.
-    fn current(&self, ask: &Ask, pool: &Pool) -> Option<Current> {
-        let session = ask.labels.session.as_deref().filter(|_| pool.policy.may_switch())?;
-        self.sticky.get(&ask.caller.principal, session)
+    /// The target that the conversation is with.
+    fn current(&self, ask: &Ask) -> Option<Current> {
+        self.sticky.get(&ask.caller.principal, ask.labels.session.as_deref()?)
     }
 }
 

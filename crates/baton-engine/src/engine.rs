@@ -42,7 +42,8 @@ pub(crate) struct Run<'a> {
     pub(crate) input_tokens: u64,
     pub(crate) converted: Converted,
     pub(crate) id: RunId,
-    pub(crate) began: Instant,
+    /// When everything before the answer's content must be done.
+    pub(crate) deadline: Instant,
     pub(crate) attempts: u32,
     pub(crate) parent: Option<DecisionId>,
     /// The credentials of the present target that were tried.
@@ -142,6 +143,7 @@ impl Engine {
         let Considered { settings, pool, mut inputs, converted, probes, shadow } =
             self.outlook.consider(self.settings(), ask, Purpose::Answer)?;
         let wordless = pool.ignored(ask).collect();
+        let deadline = Instant::now() + pool.policy.timeouts().total;
         let mut run = Run {
             ask,
             settings,
@@ -149,7 +151,7 @@ impl Engine {
             input_tokens: inputs.features.input_tokens,
             converted,
             id: self.ids.run(),
-            began: Instant::now(),
+            deadline,
             attempts: 0,
             parent: None,
             tried: Vec::new(),
@@ -297,7 +299,7 @@ impl Engine {
         }
     }
 
-    fn is_up(&self, run: &Run<'_>, target: &Target) -> bool {
+    pub(crate) fn is_up(&self, run: &Run<'_>, target: &Target) -> bool {
         self.outlook.health.view(target, run.keys(target), None, Instant::now()).down.is_none()
     }
 
@@ -397,7 +399,7 @@ impl Engine {
 impl Run<'_> {
     /// What is left until the total deadline.
     pub(crate) fn time_left(&self) -> std::time::Duration {
-        self.pool.policy.timeouts().total.saturating_sub(self.began.elapsed())
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Whether the client brings its own key for the target's provider.
@@ -421,7 +423,8 @@ impl Run<'_> {
 
     /// Whose conversation it is, where the policy looks at where conversations are.
     pub(crate) fn conversation(&self) -> Option<(String, String)> {
-        let session = self.ask.labels.session.as_ref().filter(|_| self.pool.policy.may_switch())?;
+        let needs = self.pool.policy.needs(&self.ask.wishes);
+        let session = self.ask.labels.session.as_ref().filter(|_| needs.conversation)?;
         Some((self.ask.caller.principal.clone(), session.clone()))
     }
 
@@ -432,7 +435,7 @@ impl Run<'_> {
     }
 
     /// A request of the gateway's own within this one.
-    pub(crate) fn beside<'b>(&self, ask: &'b Ask) -> Run<'b> {
+    pub(crate) fn beside<'b>(&self, ask: &'b Ask, within: std::time::Duration) -> Run<'b> {
         Run {
             ask,
             settings: Arc::clone(&self.settings),
@@ -440,7 +443,7 @@ impl Run<'_> {
             input_tokens: crate::features::estimate(ask.body.body().len()),
             converted: Converted::default(),
             id: self.id,
-            began: self.began,
+            deadline: self.deadline.min(Instant::now() + within),
             attempts: 0,
             parent: self.parent,
             tried: Vec::new(),

@@ -4,14 +4,13 @@
 use std::time::Duration;
 
 use baton_audit::DecisionKind;
-use baton_model::{Dialect, RawObject};
+use baton_model::{Dialect, FaultKind, RawObject};
 use baton_policy::{Inputs, JudgeFailure, Judged, Question, Reason, ReasonCode, ReasonSource};
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::time::timeout;
 
-use crate::attempt::attempt;
+use crate::attempt::{Failure, attempt};
 use crate::consider::credentials;
 use crate::engine::{Choice, Run};
 use crate::features::last_user_text;
@@ -28,6 +27,9 @@ impl Engine {
         let Ok(candidate) = run.settings.catalog.candidate(question.judge.as_str()) else {
             return Judged::Failed(JudgeFailure::Fault);
         };
+        if !self.is_up(run, &candidate.target) {
+            return Judged::Failed(JudgeFailure::Fault);
+        }
         let Some(ask) = question_for(run.ask, inputs, question) else {
             return Judged::Failed(JudgeFailure::Fault);
         };
@@ -41,14 +43,15 @@ impl Engine {
             reason: Reason { code: ReasonCode::AsksJudge, text, source: ReasonSource::Policy },
             credential,
         };
-        let mut side = run.beside(&ask);
-        let asked =
-            timeout(Duration::from_millis(question.timeout_ms), attempt(self, &mut side, &mut choice)).await;
+        let mut side = run.beside(&ask, Duration::from_millis(question.timeout_ms));
+        let asked = attempt(self, &mut side, &mut choice).await;
         run.parent = side.parent;
         match asked {
-            Err(_elapsed) => Judged::Failed(JudgeFailure::Timeout),
-            Ok(Err(_failed)) => Judged::Failed(JudgeFailure::Fault),
-            Ok(Ok(reply)) => match reply.body {
+            Err(Failure::Failed(failed)) if failed.fault.kind == FaultKind::Timeout => {
+                Judged::Failed(JudgeFailure::Timeout)
+            }
+            Err(Failure::Failed(_) | Failure::Refused(_)) => Judged::Failed(JudgeFailure::Fault),
+            Ok(reply) => match reply.body {
                 ReplyBody::Whole(body) => choice_of(&body, question),
                 ReplyBody::Stream(_) => Judged::Failed(JudgeFailure::Fault),
             },

@@ -10,7 +10,7 @@ use baton_model::{ModelName, NanoUsd};
 use serde::{Deserialize, Serialize};
 
 use crate::rule::{Rule, RuleMistake, RuleOutcome, RuleSet};
-use crate::{PolicyRef, Timeouts};
+use crate::{PolicyRef, Timeouts, Wishes};
 
 /// The content of a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -286,7 +286,6 @@ pub struct Policy {
     /// Its content.
     pub document: PolicyDocument,
     pub(crate) rules: RuleSet,
-    needs: Needs,
 }
 
 /// The version of a policy that stands in the code, not in a file.
@@ -304,6 +303,10 @@ pub struct Needs {
     pub scores: bool,
     /// Who asks, when, and in which turn.
     pub context: bool,
+    /// A random number.
+    pub dice: bool,
+    /// The target that the conversation is with.
+    pub conversation: bool,
 }
 
 impl Policy {
@@ -313,19 +316,7 @@ impl Policy {
     /// Every mistake in them.
     pub fn new(reference: PolicyRef, document: PolicyDocument) -> Result<Self, Vec<RuleMistake>> {
         let rules = RuleSet::compile(&document.rules)?;
-        let ranks = |order: Order| document.order.contains(&order);
-        let needs = Needs {
-            task: rules.reads_task()
-                || ranks(Order::Strengths)
-                || ranks(Order::Balanced)
-                || ranks(Order::Auto),
-            latency: ranks(Order::Fastest)
-                || ranks(Order::Balanced)
-                || document.constraints.max_latency_ms.is_some(),
-            scores: ranks(Order::Auto),
-            context: !document.rules.is_empty(),
-        };
-        Ok(Self { reference, document, rules, needs })
+        Ok(Self { reference, document, rules })
     }
 
     /// A policy that stands in the code: `auto` for `baton/auto`, and `pass-through` for what is passed
@@ -341,16 +332,36 @@ impl Policy {
         Self::new(reference, PolicyDocument { order, ..PolicyDocument::default() }).ok()
     }
 
-    /// What has to be found out before a plan.
+    /// The orders to try: the client's where the policy leaves that to it, else its own.
     #[must_use]
-    pub const fn needs(&self) -> Needs {
-        self.needs
+    pub fn orders<'a>(&'a self, wishes: &'a Wishes) -> &'a [Order] {
+        if self.document.client_order {
+            if !wishes.order.is_empty() {
+                return &wishes.order;
+            }
+            if !wishes.attributes.is_empty() {
+                return &[Order::Attributes];
+            }
+        }
+        &self.document.order
     }
 
-    /// Whether it may choose another target than the conversation is with, and so looks at where it is.
+    /// What has to be found out before a plan of a request with these wishes.
     #[must_use]
-    pub fn may_switch(&self) -> bool {
-        self.document.order.iter().any(|order| !matches!(order, Order::Ordered | Order::Attributes))
+    pub fn needs(&self, wishes: &Wishes) -> Needs {
+        let orders = self.orders(wishes);
+        let ranks = |of: &[Order]| orders.iter().any(|order| of.contains(order));
+        let limits = [&self.document.constraints, &wishes.constraints];
+        Needs {
+            task: self.rules.reads_task()
+                || ranks(&[Order::Strengths, Order::Balanced, Order::Auto, Order::Judge]),
+            latency: ranks(&[Order::Fastest, Order::Balanced])
+                || limits.iter().any(|limits| limits.max_latency_ms.is_some()),
+            scores: ranks(&[Order::Auto]),
+            context: !self.document.rules.is_empty(),
+            dice: ranks(&[Order::Weighted, Order::Fastest]),
+            conversation: orders.iter().any(|order| !matches!(order, Order::Ordered | Order::Attributes)),
+        }
     }
 
     /// What every rule comes to, by name, in their order; the first that matched is the one that counts.
@@ -416,7 +427,6 @@ impl Default for Policy {
             reference: PolicyRef { name: "default".to_owned(), version: String::new() },
             document: PolicyDocument { client_order: true, ..PolicyDocument::default() },
             rules: RuleSet::default(),
-            needs: Needs::default(),
         }
     }
 }

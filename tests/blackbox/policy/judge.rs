@@ -90,6 +90,9 @@ fn a_judge_that_is_late_is_passed_over_and_let_go() {
         let fixture = start(POLICIES).await;
         let answer = fixture.baton.chat(&under("slow")).await.expect(200);
         passed_over(&fixture, &answer, "oai/fake-judge-l60000", "the judge did not answer in time").await;
+        // It is the judge that failed, not the client that left.
+        let asked = &story(&fixture.baton.run_of(&answer).await)[0];
+        assert!(asked.ends_with(" failed timeout"), "{asked}");
         let closed =
             |seen: &[baton_testkit::fake::Seen]| seen.iter().any(baton_testkit::fake::Seen::closed_by_peer);
         assert!(
@@ -102,12 +105,25 @@ fn a_judge_that_is_late_is_passed_over_and_let_go() {
 #[test]
 fn a_judge_that_fails_is_passed_over() {
     run(async {
-        let fixture = start(POLICIES).await;
         for fault in [Fault::ServerError, Fault::RateLimited, Fault::Unauthorized, Fault::WrongContentType] {
+            // A judge that rests is not asked, so each failure has a judge of its own.
+            let fixture = start(POLICIES).await;
             fixture.openai.then(Step::Fault(fault));
             let answer = fixture.baton.chat(&under("p")).await.expect(200);
             passed_over(&fixture, &answer, "oai/fake-judge", "the judge's model failed").await;
         }
+    });
+}
+
+#[test]
+fn a_judge_that_rests_is_not_asked() {
+    run(async {
+        let fixture = start(POLICIES).await;
+        fixture.openai.then(Step::Fault(Fault::RateLimited));
+        let answer = fixture.baton.chat(&under("p")).await.expect(200);
+        passed_over(&fixture, &answer, "oai/fake-judge", "the judge's model failed").await;
+        let answer = fixture.baton.chat(&under("p")).await.expect(200);
+        assert_eq!(story(&fixture.baton.run_of(&answer).await), [format!("select cheapest -->{SMALL} ok -")]);
     });
 }
 

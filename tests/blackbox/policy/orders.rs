@@ -111,6 +111,19 @@ fn the_strongest_at_the_declared_task_is_first() {
 }
 
 #[test]
+fn an_order_of_the_clients_own_gets_what_it_looks_at() {
+    run(async {
+        let fixture = start("  p: { order: cheapest }").await;
+        let words = "Write a polite email to my landlord about the broken heating";
+        let body = json!({"models": POOL, "messages": words, "baton": {"order": "strengths"}});
+        let answer = fixture.baton.chat(&body).await.expect(200);
+        let decision = decided(&fixture.baton, &answer).await;
+        assert_eq!(decision["features"]["task"]["kind"], "writing", "{decision}");
+        assert_eq!(decision["reason"]["code"], "best_strengths", "{decision}");
+    });
+}
+
+#[test]
 fn a_task_of_no_known_kind_goes_to_the_next_order() {
     run(async {
         let fixture = start("  p: { order: [strengths, cheapest] }").await;

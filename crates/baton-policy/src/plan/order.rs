@@ -78,20 +78,6 @@ impl Case<'_> {
         Ok(ranked)
     }
 
-    /// The orders to try: the client's where the policy leaves that to it, else the policy's.
-    fn orders(&self) -> &[Order] {
-        let wishes = &self.inputs.wishes;
-        if self.policy.document.client_order {
-            if !wishes.order.is_empty() {
-                return &wishes.order;
-            }
-            if !wishes.attributes.is_empty() {
-                return &[Order::Attributes];
-            }
-        }
-        &self.policy.document.order
-    }
-
     fn sort(
         &self,
         cells: &mut [Cell],
@@ -99,7 +85,7 @@ impl Case<'_> {
         ranked: &mut Ranked,
     ) -> Result<(), Question> {
         let mut judged = None;
-        for order in self.orders() {
+        for order in self.policy.orders(&self.inputs.wishes) {
             let keys = match order {
                 Order::Ordered => break,
                 Order::Judge => match self.judged(eligible) {
@@ -185,7 +171,7 @@ impl Case<'_> {
             Order::Attributes => self.wanted() > 0,
             _ => true,
         };
-        self.orders().iter().find(ranks) == Some(&Order::Weighted)
+        self.policy.orders(&self.inputs.wishes).iter().find(ranks) == Some(&Order::Weighted)
     }
 
     /// A weight of zero never wins, so it is no candidate where lots decide.
