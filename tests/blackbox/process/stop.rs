@@ -96,15 +96,17 @@ fn after_a_kill_the_next_server_starts_and_knows_what_was_decided() {
 }
 
 #[test]
-fn not_ready_is_told_while_the_rest_is_finished() {
+fn a_request_that_had_begun_is_answered_while_the_server_stops() {
     run(async {
         let (fixture, _stream) = streaming(Stream::Endless, "").await;
-        // A connection that is open before the signal can still ask.
         let mut client = Raw::open(fixture.baton.address()).await;
-        client
-            .say(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 47\r\n\r\n")
-            .await
-            .expect("a head");
+        let head = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 47\r\n\
+            expect: 100-continue\r\n\r\n";
+        client.say(head).await.expect("a head");
+        // Only this tells that the server has taken the request: a connection that is merely open,
+        // or a head that still lies in a buffer, is closed when the server stops.
+        let asked = client.head().await;
+        assert!(asked.starts_with("HTTP/1.1 100"), "the server wants the body: {asked}");
         fixture.baton.signal(Signal::TERM);
         until("the drain has begun", async || fixture.baton.log().contains("stopping").then_some(())).await;
         client.say(br#"{"model":"ant/fake","messages":"hi","seed":123}"#).await.expect("a body");
