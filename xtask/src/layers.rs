@@ -19,7 +19,7 @@ use deny::Deny;
 use graph::{Edge, Graph, Use};
 
 /// Every crate of the workspace with its layer.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 17] = [
     ("baton", 6),
     ("baton-api", 5),
     ("baton-config", 5),
@@ -29,9 +29,12 @@ const LAYERS: [(&str, u8); 14] = [
     ("baton-upstream", 3),
     ("baton-audit", 3),
     ("baton-access", 3),
+    ("baton-tools", 3),
+    ("baton-state", 3),
     ("baton-net", 2),
     ("baton-dialect", 1),
     ("baton-policy", 1),
+    ("baton-run", 1),
     ("baton-telemetry", 1),
     ("baton-model", 0),
 ];

@@ -1,0 +1,68 @@
+//! What bounds a run, and what of a conversation a target sees.
+
+use baton_model::NanoUsd;
+use serde::{Deserialize, Serialize};
+
+/// Who may hand a conversation over within a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandoffMode {
+    /// Nobody.
+    #[default]
+    Off,
+    /// The model that has the conversation.
+    Model,
+    /// The policy's rules.
+    Rules,
+    /// Both.
+    Both,
+}
+
+impl HandoffMode {
+    /// Whether the model that has the conversation may hand it over.
+    #[must_use]
+    pub const fn by_model(self) -> bool {
+        matches!(self, Self::Model | Self::Both)
+    }
+
+    /// Whether rules may.
+    #[must_use]
+    pub const fn by_rules(self) -> bool {
+        matches!(self, Self::Rules | Self::Both)
+    }
+}
+
+/// How much of the conversation a target of a hand-off sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum History {
+    /// All of it.
+    #[default]
+    Full,
+    /// The instructions and so many of the last messages; a round of tool calls is never cut.
+    LastN(u32),
+    /// The instructions, a summary of the rest, and the last user message.
+    Summary,
+    /// The instructions and the last user message.
+    None,
+}
+
+/// What bounds a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The most answers of models.
+    pub max_turns: u32,
+    /// The most hand-offs.
+    pub max_handoffs: u32,
+    /// How often the conversation may go the same way within one run.
+    pub max_same_way: u32,
+    /// The most that all turns together may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<NanoUsd>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_turns: 10, max_handoffs: 8, max_same_way: 2, budget: None }
+    }
+}
