@@ -1,5 +1,7 @@
 //! A whole answer of a model, with what it used and why it ended.
 
+use std::ops::AddAssign;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Part, RawJson};
@@ -75,6 +77,17 @@ pub struct Usage {
     pub output_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
+}
+
+impl AddAssign for Usage {
+    /// What another answer used as well.
+    fn add_assign(&mut self, other: Self) {
+        self.input_tokens += other.input_tokens;
+        self.cached_input_tokens += other.cached_input_tokens;
+        self.cache_write_tokens += other.cache_write_tokens;
+        self.output_tokens += other.output_tokens;
+        self.reasoning_tokens += other.reasoning_tokens;
+    }
 }
 
 impl Usage {

@@ -1,7 +1,25 @@
-//! The run of one client request as a pure state machine.
+//! The run of one client request as a pure state machine: turns, hand-overs, tools, guards.
+//!
+//! A run begins with a member of a pool that has the conversation. Models hand it on by hidden tools,
+//! rules by their own; tools of the gateway run in between; a turn that calls a tool of the client's, or
+//! none at all, is the answer.
+//!
+//! - Start with [`Machine`].
+//! - **Invariant:** every run ends, whatever models do.
+//! - **Never here:** async, clocks, dice, I/O, policies: who may go where is decided elsewhere.
 
+mod call;
+mod history;
 mod limits;
+mod machine;
+mod members;
 mod wishes;
+mod words;
 
+pub use history::view;
 pub use limits::{HandoffMode, History, Limits};
+pub use machine::{
+    Aside, By, CallResult, Effect, Event, Finish, Guard, Machine, Move, Terms, ToolCall, TurnEnd,
+};
+pub use members::{Member, Members};
 pub use wishes::{HandoffWishes, TargetWishes};

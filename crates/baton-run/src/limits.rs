@@ -59,10 +59,23 @@ pub struct Limits {
     /// The most that all turns together may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<NanoUsd>,
+    /// Whether the conversation may not come back to who had it before.
+    #[serde(default)]
+    pub no_return: bool,
+    /// Whether a transfer without a reason is sent back.
+    #[serde(default)]
+    pub require_reason: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_turns: 10, max_handoffs: 8, max_same_way: 2, budget: None }
+        Self {
+            max_turns: 10,
+            max_handoffs: 8,
+            max_same_way: 2,
+            budget: None,
+            no_return: false,
+            require_reason: false,
+        }
     }
 }

@@ -1,0 +1,84 @@
+//! The calls of a turn, told apart by who carries them out.
+
+use std::collections::BTreeSet;
+
+use baton_model::{Part, PartKind};
+use serde::Deserialize;
+
+/// The longest reason of a model's that is kept.
+const LONGEST_REASON: usize = 500;
+
+/// Who carries a call out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    /// The client.
+    Client,
+    /// The gateway, by asking a tool.
+    Server,
+    /// The gateway, by handing the conversation to this member.
+    Transfer(usize),
+    /// Nobody: it is made like a transfer, and its target does not exist.
+    NoSuchTarget,
+}
+
+/// A call that a model made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    /// Where it stands among the turn's parts.
+    pub(crate) part: usize,
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) arguments: String,
+    pub(crate) kind: CallKind,
+}
+
+/// The one argument of a transfer that Baton reads itself.
+#[derive(Deserialize)]
+struct Why {
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+impl Call {
+    /// Why, in the model's words, shortened.
+    pub(crate) fn reason(&self) -> Option<String> {
+        let why: Why = serde_json::from_str(&self.arguments).ok()?;
+        let reason = why.reason?;
+        let reason = reason.trim();
+        let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(at, _)| at);
+        Some(reason.get(..end).unwrap_or(reason).to_owned()).filter(|reason| !reason.is_empty())
+    }
+}
+
+/// The calls among the parts. One without an id, or with another's, gets an id of its own.
+pub(crate) fn calls_of(parts: &mut Vec<Part>, turn: u32, kind: impl Fn(&str) -> CallKind) -> Vec<Call> {
+    parts.retain(|part| !matches!(&part.kind, PartKind::Text(text) if text.is_empty()));
+    let mut seen = BTreeSet::new();
+    let mut calls = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        let PartKind::ToolCall { id, name, arguments } = &part.kind else { continue };
+        let mut id = id.clone();
+        if id.is_empty() || seen.contains(&id) {
+            id = format!("call_{turn}_{}", calls.len() + 1);
+        }
+        seen.insert(id.clone());
+        calls.push(Call { part: at, id, name: name.clone(), arguments: arguments.clone(), kind: kind(name) });
+    }
+    calls
+}
+
+/// The parts, with each call under the id that it has in the history and arguments that are JSON.
+pub(crate) fn named_calls(mut parts: Vec<Part>, calls: &[Call]) -> Vec<Part> {
+    for call in calls {
+        if let Some(PartKind::ToolCall { id, arguments, .. }) =
+            parts.get_mut(call.part).map(|part| &mut part.kind)
+        {
+            id.clone_from(&call.id);
+            // What a model wrote in haste must not make the next request one that no upstream takes.
+            if serde_json::from_str::<serde::de::IgnoredAny>(arguments).is_err() {
+                "{}".clone_into(arguments);
+            }
+        }
+    }
+    parts
+}
