@@ -19,7 +19,8 @@ mod words;
 pub use history::view;
 pub use limits::{HandoffMode, History, Limits};
 pub use machine::{
-    Aside, By, CallResult, Effect, Event, Finish, Guard, Machine, Move, Terms, ToolCall, TurnEnd,
+    Aside, By, CallGate, CallResult, Cause, Effect, Event, Finish, Guard, Machine, Move, Terms, ToolCall,
+    TurnEnd,
 };
 pub use members::{Member, Members};
 pub use wishes::{HandoffWishes, TargetWishes};

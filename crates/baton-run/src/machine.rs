@@ -9,6 +9,7 @@
 //! - **Invariant:** no more turns than `max_turns`, no more hand-offs than `max_handoffs`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use baton_model::{Dialect, FinishReason, Message, NanoUsd, Part, PartKind, Role, Usage};
 
@@ -18,7 +19,7 @@ use crate::{Limits, Members, words};
 /// A run under way.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    terms: Terms,
+    terms: Arc<Terms>,
     /// Who has the conversation.
     active: usize,
     turns: u32,
@@ -35,8 +36,8 @@ pub struct Machine {
     warned: bool,
     /// Whether a model was told that its target is not to be had.
     told: bool,
-    /// The kind of the present turn's first call.
-    first: Option<CallKind>,
+    /// Why the present turn was asked for.
+    cause: Cause,
     usage: Usage,
     spent: NanoUsd,
 }
@@ -207,6 +208,29 @@ pub enum Guard {
     Budget,
 }
 
+/// Why a turn is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// It is the first.
+    Begins,
+    /// The conversation was handed over.
+    HandedOver,
+    /// A rule moved the conversation.
+    Ruled,
+    /// The results of tools are there.
+    Tools,
+    /// The model asked for a target that does not exist.
+    NoSuchTarget,
+    /// A guard sent a transfer back.
+    Guarded(Guard),
+    /// The conversation may not go back, or the transfer had no reason.
+    NotAccepted,
+    /// The policy does not allow the transfer.
+    Denied,
+    /// The target was not to be had.
+    Unavailable,
+}
+
 /// Who handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
@@ -238,7 +262,7 @@ impl Machine {
     #[must_use]
     pub fn new(terms: Terms, active: usize) -> Self {
         Self {
-            terms,
+            terms: Arc::new(terms),
             active,
             turns: 0,
             hop: 1,
@@ -249,7 +273,7 @@ impl Machine {
             ways: BTreeMap::new(),
             warned: false,
             told: false,
-            first: None,
+            cause: Cause::Begins,
             usage: Usage::default(),
             spent: NanoUsd(0),
         }
@@ -257,8 +281,20 @@ impl Machine {
 
     /// What holds for the whole run.
     #[must_use]
-    pub const fn terms(&self) -> &Terms {
+    pub fn terms(&self) -> &Terms {
         &self.terms
+    }
+
+    /// Tells for each call of a turn, in order, whether the client may see it.
+    #[must_use]
+    pub fn gate(&self) -> CallGate {
+        CallGate { terms: Arc::clone(&self.terms), first: None }
+    }
+
+    /// Why the present turn was asked for.
+    #[must_use]
+    pub const fn cause(&self) -> Cause {
+        self.cause
     }
 
     /// Who has the conversation.
@@ -303,11 +339,11 @@ impl Machine {
         self.spent
     }
 
-    /// What the active member sees behind the client's messages.
+    /// What this member sees behind the client's messages.
     #[must_use]
-    pub fn added(&self) -> Vec<Message> {
+    pub fn added(&self, member: usize) -> Vec<Message> {
         let mut added = self.added.clone();
-        if let Some(instructions) = self.terms.members.instructions(self.active)
+        if let Some(instructions) = self.terms.members.instructions(member).filter(|_| member == self.active)
             && let Some(result) = self.handed.and_then(|at| added.get_mut(at + 1))
             && let Some(PartKind::ToolResult { parts, .. }) =
                 result.parts.first_mut().map(|part| &mut part.kind)
@@ -324,12 +360,6 @@ impl Machine {
         self.handed
     }
 
-    /// Whether the client may see a call of the present turn. To be asked once for each, in order.
-    pub fn may_see(&mut self, name: &str) -> bool {
-        let kind = self.kind(name);
-        *self.first.get_or_insert(kind) == CallKind::Client && kind == CallKind::Client
-    }
-
     /// Another member answers the turn instead of the active one, because that one failed.
     pub fn took_over(&mut self, member: usize) {
         if member != self.active {
@@ -342,6 +372,7 @@ impl Machine {
     pub fn came_from(&mut self, from: usize) {
         let to = self.active;
         self.hand_over_unasked(from, to);
+        self.cause = Cause::Ruled;
     }
 
     /// What follows from what happened.
@@ -363,6 +394,11 @@ impl Machine {
         }
     }
 
+    fn goes_on(&mut self, cause: Cause) -> Effect {
+        self.cause = cause;
+        self.next_turn()
+    }
+
     fn next_turn(&mut self) -> Effect {
         if self.turns >= self.terms.limits.max_turns {
             return Effect::Stop(Guard::MaxTurns);
@@ -376,7 +412,6 @@ impl Machine {
 
     fn begin_turn(&mut self) -> Effect {
         self.turns += 1;
-        self.first = None;
         self.phase = Phase::Answering;
         Effect::Turn
     }
@@ -395,7 +430,7 @@ impl Machine {
             self.usage += *usage;
         }
         self.spent.0 = self.spent.0.saturating_add(end.cost.map_or(0, |cost| cost.0));
-        let kinds = |name: &str| self.kind(name);
+        let kinds = |name: &str| self.terms.kind(name);
         let mut parts = end.parts;
         let calls = calls_of(&mut parts, self.turns, kinds);
         let has_text =
@@ -428,7 +463,7 @@ impl Machine {
                 let text = words::no_such_target(&asked, &self.terms.members, self.active);
                 turn.answer(0, error(text, end.dialect));
                 self.close(turn, words::NOT_EXECUTED);
-                self.next_turn()
+                self.goes_on(Cause::NoSuchTarget)
             }
             CallKind::Server => {
                 let mut turn = Turn { dialect: end.dialect, parts, calls, results: BTreeMap::new() };
@@ -450,18 +485,18 @@ impl Machine {
         let reason = turn.calls.get(call).and_then(Call::reason);
         let objection = if to == self.active {
             let asked = turn.calls.get(call).map(|call| call.name.clone()).unwrap_or_default();
-            Some(words::no_such_target(&asked, &self.terms.members, self.active))
+            Some((words::no_such_target(&asked, &self.terms.members, self.active), Cause::NoSuchTarget))
         } else if self.terms.limits.no_return && self.has_had(to) {
-            Some(words::NO_RETURN.to_owned())
+            Some((words::NO_RETURN.to_owned(), Cause::NotAccepted))
         } else if self.terms.limits.require_reason && reason.is_none() {
-            Some(words::NO_REASON.to_owned())
+            Some((words::NO_REASON.to_owned(), Cause::NotAccepted))
         } else {
             None
         };
-        if let Some(text) = objection {
+        if let Some((text, cause)) = objection {
             turn.answer(call, error(text, dialect));
             self.close(turn, words::NOT_EXECUTED);
-            return self.next_turn();
+            return self.goes_on(cause);
         }
         if let Some(guard) = self.guard(to) {
             // Said once; who asks again ends the run.
@@ -470,7 +505,7 @@ impl Machine {
             }
             turn.answer(call, error(words::guarded(guard).to_owned(), dialect));
             self.close(turn, words::NOT_EXECUTED);
-            return self.next_turn();
+            return self.goes_on(Cause::Guarded(guard));
         }
         self.phase = Phase::Deciding { turn, call, to };
         Effect::Decide { to }
@@ -485,13 +520,13 @@ impl Machine {
         self.handed = Some(self.added.len());
         let first = turn.call_id(call);
         self.close_with(turn, words::HANDED_OVER, first.as_deref());
-        self.next_turn()
+        self.goes_on(Cause::HandedOver)
     }
 
     fn denied(&mut self, mut turn: Turn, call: usize, why: &str) -> Effect {
         turn.answer(call, error(why.to_owned(), turn.dialect));
         self.close(turn, words::NOT_EXECUTED);
-        self.next_turn()
+        self.goes_on(Cause::Denied)
     }
 
     fn tools_done(&mut self, mut turn: Turn, results: Vec<(String, CallResult)>) -> Effect {
@@ -512,7 +547,7 @@ impl Machine {
             self.phase = Phase::Asking;
             return Effect::Rules;
         }
-        self.next_turn()
+        self.goes_on(Cause::Tools)
     }
 
     fn ruled(&mut self, to: Option<usize>) -> Effect {
@@ -522,8 +557,9 @@ impl Machine {
         {
             let from = self.active;
             self.hand_over_unasked(from, to);
+            return self.goes_on(Cause::Ruled);
         }
-        self.next_turn()
+        self.goes_on(Cause::Tools)
     }
 
     /// A hand-over that no model asked for stands in the history as if one had.
@@ -571,26 +607,12 @@ impl Machine {
         self.handed = None;
         self.active = from;
         self.hop += 1;
-        self.next_turn()
+        self.goes_on(Cause::Unavailable)
     }
 
     /// Whether nothing was said since the hand-over at this place.
     fn only_results_behind(&self, at: usize) -> bool {
         self.added.iter().skip(at + 1).all(|message| message.role == Role::Tool)
-    }
-
-    fn kind(&self, name: &str) -> CallKind {
-        if self.terms.client_tools.iter().any(|tool| tool == name) {
-            CallKind::Client
-        } else if let Some(to) = self.terms.members.by_tool(name) {
-            CallKind::Transfer(to)
-        } else if self.terms.server_tools.iter().any(|tool| tool == name) {
-            CallKind::Server
-        } else if self.terms.members.offered() && words::looks_like_transfer(name) {
-            CallKind::NoSuchTarget
-        } else {
-            CallKind::Client
-        }
     }
 
     fn has_had(&self, member: usize) -> bool {
@@ -636,6 +658,37 @@ impl Machine {
         }
         self.added.push(message(Role::Assistant, named_calls(turn.parts, &turn.calls)));
         self.added.extend(results.into_iter().map(|(id, result)| result_message(id, result, dialect)));
+    }
+}
+
+impl Terms {
+    fn kind(&self, name: &str) -> CallKind {
+        if self.client_tools.iter().any(|tool| tool == name) {
+            CallKind::Client
+        } else if let Some(to) = self.members.by_tool(name) {
+            CallKind::Transfer(to)
+        } else if self.server_tools.iter().any(|tool| tool == name) {
+            CallKind::Server
+        } else if self.members.offered() && words::looks_like_transfer(name) {
+            CallKind::NoSuchTarget
+        } else {
+            CallKind::Client
+        }
+    }
+}
+
+/// Tells which calls of one turn a client may see: the first decides whose the turn is.
+#[derive(Clone, Debug)]
+pub struct CallGate {
+    terms: Arc<Terms>,
+    first: Option<CallKind>,
+}
+
+impl CallGate {
+    /// Whether the client may see this call. To be asked once for each, in order.
+    pub fn may_see(&mut self, name: &str) -> bool {
+        let kind = self.terms.kind(name);
+        *self.first.get_or_insert(kind) == CallKind::Client && kind == CallKind::Client
     }
 }
 

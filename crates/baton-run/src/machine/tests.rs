@@ -72,7 +72,7 @@ fn history(machine: &Machine) -> Vec<String> {
         _ => "?".to_owned(),
     };
     machine
-        .added()
+        .added(machine.active())
         .iter()
         .map(|message: &Message| message.parts.iter().map(part).collect::<Vec<_>>().join(" "))
         .collect()
@@ -86,7 +86,7 @@ fn finish(finish: FinishReason) -> Effect {
 fn text_alone_is_the_answer() {
     let mut machine = begun(terms());
     assert_eq!(machine.step(turn("text: hello")), finish(FinishReason::Stop));
-    assert!(machine.added().is_empty());
+    assert!(machine.added(machine.active()).is_empty());
 }
 
 #[test]
@@ -128,7 +128,8 @@ fn the_first_call_of_a_turn_decides() {
             .split(", ")
             .filter(|word| !word.starts_with("text"))
             .map(|word| word.split(' ').next().unwrap());
-        let shown: Vec<&str> = calls.filter(|name| machine.may_see(name)).collect();
+        let mut gate = machine.gate();
+        let shown: Vec<&str> = calls.filter(|name| gate.may_see(name)).collect();
         assert_eq!(shown, seen, "{script}");
         assert_eq!(machine.step(turn(script)), effect, "{script}");
     };
@@ -200,9 +201,9 @@ fn a_transfer_behind_tools_comes_after_them() {
 fn a_bad_target_is_answered_with_the_valid_ones() {
     let check = |name: &str| {
         let mut machine = begun(terms());
-        assert!(!machine.may_see(name), "{name}");
+        assert!(!machine.gate().may_see(name), "{name}");
         assert_eq!(machine.step(turn(name)), Effect::Turn, "{name}");
-        let told = format!("{:?}", machine.added());
+        let told = format!("{:?}", machine.added(machine.active()));
         assert!(told.contains("transfer_to_b, transfer_to_c") && told.contains("is_error: true"), "{told}");
         assert_eq!((machine.active(), machine.hop(), machine.turn()), (0, 1, 2));
     };
@@ -215,7 +216,7 @@ fn a_bad_target_is_answered_with_the_valid_ones() {
 #[test]
 fn where_nobody_is_offered_a_transfer_is_the_clients_own_call() {
     let mut machine = begun(Terms { members: members(false), ..terms() });
-    assert!(machine.may_see("transfer_to_b"));
+    assert!(machine.gate().may_see("transfer_to_b"));
     assert_eq!(machine.step(turn("transfer_to_b")), finish(FinishReason::ToolCalls));
 }
 
@@ -343,10 +344,13 @@ fn calls_without_an_id_or_with_anothers_get_their_own() {
     let end = TurnEnd { dialect: CHAT, parts, finish: FinishReason::ToolCalls, usage: None, cost: None };
     assert_eq!(machine.step(Event::Ended(end)), Effect::Decide { to: 1 });
     machine.step(Event::Granted);
-    let (calls, results) = ids(&machine.added());
+    let (calls, results) = ids(&machine.added(machine.active()));
     assert_eq!(calls, ["x", "call_1_2", "call_1_3"]);
     assert_eq!(results, calls);
-    assert!(!format!("{:?}", machine.added()).contains("oops"), "arguments are JSON in the history");
+    assert!(
+        !format!("{:?}", machine.added(machine.active())).contains("oops"),
+        "arguments are JSON in the history"
+    );
 }
 
 #[test]
@@ -410,11 +414,11 @@ proptest! {
                     asked += 1;
                     prop_assert!(machine.active() < 3);
                     // Whatever an upstream is sent, each call in it has one result.
-                    let (mut calls, mut results) = ids(&machine.added());
+                    let (mut calls, mut results) = ids(&machine.added(machine.active()));
                     calls.sort();
                     results.sort();
                     prop_assert_eq!(calls.len(), results.len());
-                    let roles: Vec<Role> = machine.added().iter().map(|it| it.role).collect();
+                    let roles: Vec<Role> = machine.added(machine.active()).iter().map(|it| it.role).collect();
                     prop_assert_eq!(roles.first().copied().unwrap_or(Role::Assistant), Role::Assistant);
                     let Some((calls, fails)) = script.next() else { break false };
                     if fails { Event::Failed } else { turn(&calls.join(", ")) }
