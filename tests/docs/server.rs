@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use baton_testkit::process::folder;
 use baton_upstream::PRESETS;
 use tempfile::TempDir;
 
@@ -26,7 +27,7 @@ pub(crate) struct Home(TempDir);
 
 impl Home {
     pub(crate) fn new() -> Self {
-        let home = Self(TempDir::new().expect("a temporary folder"));
+        let home = Self(folder().expect("a temporary folder"));
         let bin = home.path().join("bin");
         std::fs::create_dir(&bin).expect("a folder");
         std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_baton"), bin.join("baton")).expect("a link");

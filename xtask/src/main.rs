@@ -19,6 +19,7 @@ mod openapi;
 mod place;
 mod plan_bench;
 mod postgres;
+mod replay;
 mod routing;
 mod sdk;
 mod steps;
@@ -66,6 +67,8 @@ enum Task {
         #[arg(long, default_value_t = 200)]
         rounds: u32,
     },
+    /// Run the black-box tests, and derive every decision that they made again.
+    Replay,
     /// Run the unmodified SDKs against the fake upstream and against the gateway.
     Sdk {
         /// Against the fake upstream only.
@@ -148,6 +151,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Openapi { check: true } => openapi::check(&place),
         Task::Openapi { check: false } => openapi::write(&place),
         Task::Kill { rounds } => suite::kill(&place, *rounds),
+        Task::Replay => suite::replay(&place),
         Task::Sdk { direct } => sdk::run(&place, !direct),
         Task::Conform => conform::run(&place),
         Task::RoutingTrain { data, out, check } => {

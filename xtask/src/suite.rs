@@ -11,6 +11,7 @@ use anyhow::bail;
 
 use crate::place::{Place, Profile, on_path, run};
 use crate::postgres::Postgres;
+use crate::replay::Homes;
 use crate::steps::{Steps, Went};
 use crate::{conform, openapi, sdk, tools};
 
@@ -26,6 +27,7 @@ pub(crate) enum Extent {
 const STORES: &str = "package(baton-store-postgres) + package(baton-store-sqlite)";
 const KILL: &str = "package(baton) & binary(kill)";
 const BLACK_BOX: &str = "package(baton) & kind(test) - binary(kill)";
+const REPLAY: &str = "replay of every decision of the black-box tests";
 
 /// Runs the tests and closes with one line for each step.
 pub(crate) fn test(place: &Place, extent: Extent) -> anyhow::Result<()> {
@@ -60,7 +62,9 @@ pub(crate) fn test(place: &Place, extent: Extent) -> anyhow::Result<()> {
             Some(Err(_)) | None => bail!("the installing thread ended early"),
         });
     }
-    rust_tests(place, &mut steps, postgres.as_ref(), extent);
+    if let Err(error) = rust_tests(place, &mut steps, postgres.as_ref(), extent) {
+        steps.step("a place for what tests leave", || Err(error));
+    }
     if extent == Extent::Full {
         steps.step("OpenAPI document", || openapi::check(place));
         sdk::all(place, &mut steps, Profile::Release, true);
@@ -70,7 +74,13 @@ pub(crate) fn test(place: &Place, extent: Extent) -> anyhow::Result<()> {
     steps.close()
 }
 
-fn rust_tests(place: &Place, steps: &mut Steps, postgres: Option<&Postgres>, extent: Extent) {
+fn rust_tests(
+    place: &Place,
+    steps: &mut Steps,
+    postgres: Option<&Postgres>,
+    extent: Extent,
+) -> anyhow::Result<()> {
+    let homes = Homes::make(place)?;
     let rounds = match extent {
         Extent::Fast => "2",
         Extent::Full => "20",
@@ -87,23 +97,45 @@ fn rust_tests(place: &Place, steps: &mut Steps, postgres: Option<&Postgres>, ext
     };
     if on_path("cargo-nextest").is_none() {
         steps.step("Rust tests (cargo test; cargo-nextest is not installed)", || {
-            run(&mut prepare(place.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"])))
+            let mut tests = prepare(place.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]));
+            run(homes.keep(&mut tests))
         });
-        return;
+        steps.step(REPLAY, || homes.replay(place));
+        return Ok(());
     }
-    let nextest = |filter: &str, more: &[&str]| {
-        let arguments =
-            ["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--no-tests=pass", "-E", filter];
-        run(&mut prepare(place.cargo(&[&arguments, more].concat())))
-    };
+    let tests = |filter: &str, more: &[&str]| prepare(nextest(place, filter, more));
+    let nextest = |filter: &str, more: &[&str]| run(&mut tests(filter, more));
     let units = format!("all() - ({STORES}) - ({BLACK_BOX}) - ({KILL})");
     steps.step("unit tests", || nextest(&units, &[]));
     steps.step("tests in the documentation", || {
         run(&mut prepare(place.cargo(&["test", "--workspace", "--locked", "--doc", "--quiet"])))
     });
     steps.step("conformance of both stores", || nextest(STORES, &[]));
-    steps.step("black-box tests", || nextest(BLACK_BOX, &[]));
+    steps.step("black-box tests", || run(homes.keep(&mut tests(BLACK_BOX, &[]))));
+    steps.step(REPLAY, || homes.replay(place));
     steps.step(&format!("kill -9 under load, {rounds} rounds"), || nextest(KILL, &["--no-capture"]));
+    Ok(())
+}
+
+/// A run of chosen tests by nextest.
+fn nextest(place: &Place, filter: &str, more: &[&str]) -> Command {
+    let arguments =
+        ["nextest", "run", "--workspace", "--locked", "--no-fail-fast", "--no-tests=pass", "-E", filter];
+    place.cargo(&[&arguments, more].concat())
+}
+
+/// The black-box tests and the replay of their decisions alone.
+pub(crate) fn replay(place: &Place) -> anyhow::Result<()> {
+    let homes = Homes::make(place)?;
+    let mut tests = if on_path("cargo-nextest").is_some() {
+        nextest(place, "package(baton) & binary(blackbox)", &[])
+    } else {
+        place.cargo(&["test", "--workspace", "--locked", "--test", "blackbox"])
+    };
+    // What a test that failed left behind is replayed all the same.
+    let tested = run(homes.keep(&mut tests));
+    homes.replay(place)?;
+    tested
 }
 
 /// The kill test alone.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use baton_model::{NanoUsd, Target, Usage};
 use baton_policy::{
-    Candidate, Inputs, Knowledge, PLANNER_VERSION, Plan, Planned, Policy, PolicyDocument, PolicyRef, plan,
+    Asked, Candidate, Current, HandoffBy, Inputs, Knowledge, Plan, Planned, Policy, PolicyDocument,
+    PolicyRef, plan, replays,
 };
 
 use crate::Decision;
@@ -104,7 +105,7 @@ impl Replayer {
     /// Derives a decision again.
     pub fn replay(&mut self, decision: &Decision) -> Replay {
         let Some(inputs) = &decision.inputs else { return Replay::NotReplayable(NotReplayable::NoPlan) };
-        if decision.planner != PLANNER_VERSION {
+        if !replays(decision.planner) {
             return Replay::NotReplayable(NotReplayable::Planner(decision.planner));
         }
         let (policy, knowledge) = match (self.policy(&inputs.policy), self.knowledge(&inputs.knowledge)) {
@@ -121,7 +122,7 @@ impl Replayer {
     /// What another policy would have decided from the same inputs; `used` are the answer's tokens.
     pub fn what_if(&mut self, decision: &Decision, used: Option<&Usage>, policy: &Policy) -> WhatIf {
         let Some(inputs) = &decision.inputs else { return WhatIf::Undetermined("no plan") };
-        if decision.planner != PLANNER_VERSION {
+        if !replays(decision.planner) {
             return WhatIf::Undetermined("another planner");
         }
         if inputs.passes.is_some() {
@@ -215,10 +216,14 @@ fn informed(inputs: &Inputs, knowledge: &Knowledge) -> Inputs {
 
 fn compare(decision: &Decision, inputs: &Inputs, plan: Plan) -> Replay {
     let first = plan.order.first().and_then(|at| inputs.candidates.get(usize::try_from(*at).ok()?));
+    let first = first.map(|candidate| &candidate.target);
+    // Who keeps the conversation when nobody may take over need not be written down.
+    let asked = inputs.run.as_ref().is_some_and(|run| run.asked.is_some());
+    let keeps = asked && first.is_none() && decision.to.as_ref() == inputs.holder();
     let members: Vec<&'static str> = [
         ("table", plan.table == decision.table),
         ("reason", plan.reason == decision.reason),
-        ("to", first.map(|candidate| &candidate.target) == decision.to.as_ref()),
+        ("to", first == decision.to.as_ref() || keeps),
     ]
     .into_iter()
     .filter_map(|(member, same)| (!same).then_some(member))
@@ -246,7 +251,13 @@ fn missing(policy: &Policy, inputs: &Inputs) -> Option<&'static str> {
 }
 
 /// Exchanges the candidates that were there for the rules of the recorded policy for those of another.
+/// What its rules asked for is not asked any more; what a model asked for goes to the same target.
 fn rule_candidates(policy: &Policy, knowledge: &Knowledge, inputs: &mut Inputs) {
+    let asked = inputs.run.as_mut().and_then(|run| run.asked.take());
+    let target_of = |inputs: &Inputs, at: u32| {
+        inputs.candidates.get(usize::try_from(at).ok()?).map(|candidate| candidate.target.clone())
+    };
+    let asked = asked.map(|asked| (target_of(inputs, asked.to), target_of(inputs, asked.from), asked.by));
     inputs.candidates.retain(|candidate| !candidate.by_rule);
     for name in policy.rule_models() {
         let known = knowledge
@@ -264,8 +275,26 @@ fn rule_candidates(policy: &Policy, knowledge: &Knowledge, inputs: &mut Inputs) 
             });
         }
     }
+    let Some((to, from, by)) = asked else { return };
+    if inputs.current.is_none() {
+        inputs.current = from.clone().map(|target| Current { target, cached_tokens: 0 });
+    }
+    if by == HandoffBy::Rule {
+        return;
+    }
+    let place = |target: Option<Target>| {
+        let place = inputs.candidates.iter().position(|it| Some(&it.target) == target.as_ref());
+        place.and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
+    };
+    let asked = Asked { to: place(to), from: place(from), by };
+    if let Some(run) = &mut inputs.run {
+        run.asked = Some(asked);
+    }
 }
 
 fn difference(was: NanoUsd, would: NanoUsd) -> Option<i64> {
     i64::try_from(i128::from(would.0) - i128::from(was.0)).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Runs the gateway's binary as a user would, and ends it in every way it must survive.
 //!
-//! - Start with [`Setup::start`].
+//! - Start with [`Setup::start`]; [`folder`] is for tests that start it in their own way.
 //! - **Invariant:** a [`Process`] that is dropped leaves nothing running; it is ended by its id.
 //! - **Invariant:** its environment is empty but for the path, so no key of the user's is used.
 
@@ -18,6 +18,22 @@ use hyper_util::rt::TokioExecutor;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+
+/// Names a folder that keeps what the tests' servers leave behind, to be looked through afterwards.
+pub const KEEP: &str = "BATON_KEEP_HOMES";
+
+/// A folder for one server: gone with the test, or kept where [`KEEP`] says.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn folder() -> std::io::Result<TempDir> {
+    let mut named = tempfile::Builder::new();
+    named.prefix("baton-");
+    match std::env::var_os(KEEP) {
+        Some(kept) => named.disable_cleanup(true).tempdir_in(kept),
+        None => named.tempdir(),
+    }
+}
 
 /// How often an ordinary wait looks again.
 const LOOK: Duration = Duration::from_millis(10);
@@ -37,7 +53,7 @@ impl Setup {
     /// # Errors
     /// When the folder cannot be made or no port can be had.
     pub fn new(binary: impl Into<PathBuf>, config: &str) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("baton-").tempdir().context("making a folder")?;
+        let folder = folder().context("making a folder")?;
         let address =
             TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).context("a free port")?;
         let setup = Self { binary: binary.into(), folder, address, environment: Vec::new() };

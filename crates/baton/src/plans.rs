@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::http::Method;
@@ -120,6 +121,7 @@ pub(crate) enum Which {
 pub(crate) async fn replay(client: &Client, which: Which, json: bool) -> anyhow::Result<ExitCode> {
     let mut replayer = Replayer::default();
     let mut same = 0_u32;
+    let mut without_plan = 0_u32;
     let mut differs = Vec::new();
     let mut not_replayable = Vec::new();
     let named = matches!(which, Which::One(_));
@@ -134,7 +136,7 @@ pub(crate) async fn replay(client: &Client, which: Which, json: bool) -> anyhow:
                 "derived": plan,
             })),
             // What follows from a failure has no plan of its own: nothing to derive.
-            Replay::NotReplayable(NotReplayable::NoPlan) if !named => {}
+            Replay::NotReplayable(NotReplayable::NoPlan) if !named => without_plan += 1,
             Replay::NotReplayable(why) => {
                 not_replayable.push(json!({ "id": decision.id.to_string(), "why": why.to_string() }));
             }
@@ -146,6 +148,7 @@ pub(crate) async fn replay(client: &Client, which: Which, json: bool) -> anyhow:
     if json {
         print_json(&json!({
             "replayed": replayed, "same": same, "differs": differs, "not_replayable": not_replayable,
+            "without_plan": without_plan,
         }));
     } else {
         line(&format!("{replayed} derived again, {same} the same, {} different", differs.len()));
@@ -245,6 +248,9 @@ fn usd(nano: i128) -> String {
     format!("{sign}{}.{:09}", amount / 1_000_000_000, amount % 1_000_000_000)
 }
 
+/// How long the store may take to get what a server that was killed left in its journal.
+const SETTLING: Duration = Duration::from_secs(10);
+
 /// Goes through decisions, newest first, with the documents they need at hand.
 async fn each_plan(
     client: &Client,
@@ -252,6 +258,11 @@ async fn each_plan(
     replayer: &mut Replayer,
     mut visit: impl FnMut(&mut Replayer, Planned),
 ) -> anyhow::Result<()> {
+    if let Client::Own(_, core) = client
+        && !core.relay.drain(SETTLING).await
+    {
+        note("the store does not have everything yet; what only the journal has is not looked at");
+    }
     let mut known: HashSet<String> = HashSet::new();
     let mut take = |replayer: &mut Replayer, plans: Plans| {
         for (hash, body) in plans.documents {

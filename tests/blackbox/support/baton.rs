@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use baton_testkit::process::folder;
 use reqwest::{Client, Method, RequestBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -19,7 +20,7 @@ pub(crate) struct Home(Arc<TempDir>);
 
 impl Home {
     pub(crate) fn new(config: &str) -> Self {
-        let home = Self(Arc::new(TempDir::new().expect("a temporary directory")));
+        let home = Self(Arc::new(folder().expect("a temporary directory")));
         home.write(config);
         home
     }
