@@ -12,6 +12,7 @@
 mod blackbox {
     mod bad_input;
     mod cli;
+    mod handoff;
     mod keys;
     mod policy;
     mod process;

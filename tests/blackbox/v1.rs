@@ -1,9 +1,10 @@
 //! Everything under `/v1`.
 
-mod answers;
+pub(super) mod answers;
 mod chat_completions;
 mod count_tokens;
 mod decisions;
+mod idempotency;
 mod messages;
 mod models;
 mod passed;

@@ -48,8 +48,13 @@ pub(crate) struct Gateway {
 impl Setup<'_> {
     /// Starts it and waits until it is ready.
     pub(crate) fn start(&self) -> anyhow::Result<Gateway> {
+        self.start_with(|listen| self.file(listen))
+    }
+
+    /// Starts it with another file, which is to make it listen where it is told.
+    pub(crate) fn start_with(&self, file: impl FnOnce(SocketAddr) -> String) -> anyhow::Result<Gateway> {
         let address = free_port()?;
-        fs::write(self.config(), self.file(address)).context("writing the gateway's file")?;
+        fs::write(self.config(), file(address)).context("writing the gateway's file")?;
         let log = fs::File::create(self.folder.join("baton.log")).context("making the gateway's log")?;
         let mut command = self.command();
         command.args(["serve", "--config"]).arg(self.config()).stdout(Stdio::null()).stderr(log);

@@ -16,6 +16,7 @@ use crate::place::{Place, on_path, run_quietly};
 pub(crate) fn all(place: &Place) -> anyhow::Result<()> {
     python(place, "a")?;
     python(place, "b")?;
+    python(place, "c")?;
     node(place).map(drop)
 }
 

@@ -47,6 +47,8 @@ pub enum Label {
     Signing,
     /// The key under which sticky bindings are looked up.
     Sticky,
+    /// The key under which idempotency keys are looked up.
+    Idempotency,
 }
 
 impl Label {
@@ -60,6 +62,7 @@ impl Label {
             Self::Cursors => b"baton/v1/cursors",
             Self::Signing => b"baton/v1/signing",
             Self::Sticky => b"baton/v1/sticky",
+            Self::Idempotency => b"baton/v1/idempotency",
         }
     }
 }

@@ -7,13 +7,13 @@ use axum::http::{HeaderMap, HeaderName};
 use baton_access::Principal;
 use baton_audit::Labels;
 use baton_engine::{Ask, Byok, Caller, Explain, ModelSpec};
-use baton_model::{Dialect, ProviderName, RawObject, RequestId, Secret};
+use baton_model::{Dialect, JsonError, ProviderName, RawJson, RawObject, RequestId, Secret};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::error::ApiError;
 use crate::gate::text;
+use crate::handoff;
 use crate::surface::Surface;
 use crate::wishes::{Own, own, wishes};
 
@@ -26,19 +26,7 @@ const MAX_LABELS: usize = 16;
 const FORWARDED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
 
 /// Keys that other gateways and later versions follow; named in the record where they say something.
-const NOT_FOLLOWED: [&str; 11] = [
-    "mcp_servers",
-    "credentials",
-    "handoff_config",
-    "max_turns",
-    "handoff_mode",
-    "correlation_id",
-    "deferred_calls",
-    "automatic_tool_execution",
-    "auto_execute_tools",
-    "guardrails",
-    "deferred",
-];
+const NOT_FOLLOWED: [&str; 5] = ["credentials", "handoff_mode", "deferred_calls", "guardrails", "deferred"];
 
 /// Reads a body for a surface.
 pub(crate) fn read(
@@ -52,9 +40,11 @@ pub(crate) fn read(
     let body = RawObject::parse(body)?;
     let mut ignored = not_followed(&body);
     let mut own = own(&body, headers, &mut ignored)?;
-    let (mut providers, wishes) = wishes(&body, &mut own, &mut ignored)?;
+    let (mut providers, mut wishes) = wishes(&body, &mut own, &mut ignored)?;
     let byok = byok(&body, principal, headers)?;
-    let models = models(&body, byok.as_ref(), &mut ignored)?;
+    let Named { models, settings } = models(&body, byok.as_ref())?;
+    handoff::respell(&models.names, &mut wishes);
+    let handoff = handoff::read(surface.dialect, &body, settings, &mut wishes, &mut ignored)?;
     let stream = body.read::<bool>("stream")?.unwrap_or(false);
     let strict = own.strict
         || providers.require_parameters.take().unwrap_or(false)
@@ -72,6 +62,9 @@ pub(crate) fn read(
         providers,
         policy: own.policy,
         wishes,
+        handoff,
+        mcp_servers: said(&body, "mcp_servers").map(RawJson::parse).transpose()?,
+        run_tools: runs_tools(&body)?,
         task: own.task,
         variables: own.variables,
         strict,
@@ -91,63 +84,43 @@ fn beta(query: Option<&str>) -> Option<String> {
     query?.split('&').any(|pair| pair == "beta=true").then(|| "beta=true".to_owned())
 }
 
-/// `model` in all its forms.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Named {
-    One(String),
-    // Before the struct, which serde would also read from a list.
-    Many(Vec<OneNamed>),
-    WithSettings(WithSettings),
+/// The models a request names, and what it sets for each while that one answers.
+struct Named {
+    models: ModelSpec,
+    settings: Vec<(String, RawJson)>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneNamed {
-    Name(String),
-    // Before the struct, which serde would also read from a list.
-    List(#[expect(dead_code, reason = "refused, whatever is in it")] Vec<IgnoredAny>),
-    WithSettings(WithSettings),
-}
-
+/// A model with what the request sets for it.
 #[derive(Deserialize)]
 struct WithSettings {
     model: String,
     #[serde(default)]
-    settings: Option<IgnoredAny>,
+    settings: Option<RawJson>,
 }
 
-fn models(body: &RawObject, byok: Option<&Byok>, ignored: &mut Vec<String>) -> Result<ModelSpec, ApiError> {
-    let wrong = || {
+fn models(body: &RawObject, byok: Option<&Byok>) -> Result<Named, ApiError> {
+    let wrong = |_error| {
         ApiError::invalid("`model` must be a name, an object with `model`, or a list of those", Some("model"))
     };
-    let mut names = Vec::new();
-    let mut list = false;
-    let mut settings = false;
-    match body.read::<Named>("model").map_err(|_error| wrong())? {
-        None => {}
-        Some(Named::One(name)) => names.push(name),
-        Some(Named::WithSettings(named)) => {
-            settings |= named.settings.is_some();
-            names.push(named.model);
+    let mut settings = Vec::new();
+    let mut one = |raw: &RawJson| -> Result<String, JsonError> {
+        // From a list, serde would read the object too.
+        if !raw.get().starts_with('{') {
+            return raw.read();
         }
-        Some(Named::Many(many)) => {
-            list = true;
-            for one in many {
-                names.push(match one {
-                    OneNamed::Name(name) => name,
-                    OneNamed::List(_) => return Err(wrong()),
-                    OneNamed::WithSettings(named) => {
-                        settings |= named.settings.is_some();
-                        named.model
-                    }
-                });
-            }
-        }
-    }
-    if settings {
-        ignored.push("model[].settings".to_owned());
-    }
+        let WithSettings { model, settings: given } = raw.read()?;
+        settings.extend(given.map(|given| (model.clone(), given)));
+        Ok(model)
+    };
+    let mut list = body.get("model").is_some_and(|model| model.starts_with(b"["));
+    let mut names = if list {
+        let many: Vec<RawJson> = body.read("model").map_err(wrong)?.unwrap_or_default();
+        many.iter().map(&mut one).collect::<Result<_, _>>().map_err(wrong)?
+    } else {
+        let name: Option<RawJson> = body.read("model").map_err(wrong)?;
+        name.iter().map(&mut one).collect::<Result<Vec<_>, _>>().map_err(wrong)?
+    };
+    let members = if list { names.len() } else { 0 };
     for key in ["models", "fallbacks"] {
         let more: Option<Vec<String>> = body.read(key).map_err(|_error| {
             ApiError::invalid(format!("`{key}` must be a list of model names"), Some(key))
@@ -169,19 +142,33 @@ fn models(body: &RawObject, byok: Option<&Byok>, ignored: &mut Vec<String>) -> R
             Err(ApiError::invalid("a model's name cannot be empty", Some("model")))
         }
         // A list of one is still a list: it is answered with the target's full name.
-        Some(_) => Ok(ModelSpec { names, list }),
+        Some(_) => Ok(Named { models: ModelSpec { names, list, members }, settings }),
     }
+}
+
+/// Whether tools of MCP servers are run here, by the key's present or its former name.
+fn runs_tools(body: &RawObject) -> Result<bool, ApiError> {
+    let wish = match body.read::<bool>("automatic_tool_execution")? {
+        None => body.read::<bool>("auto_execute_tools")?,
+        wish => wish,
+    };
+    Ok(wish.unwrap_or(true))
+}
+
+/// The text of a member that says something.
+fn said<'a>(body: &'a RawObject, key: &str) -> Option<&'a str> {
+    let value = body.get(key).filter(|value| !matches!(*value, b"[]" | b"{}" | b"\"\"" | b"false"))?;
+    std::str::from_utf8(value).ok()
 }
 
 fn not_followed(body: &RawObject) -> Vec<String> {
     // `fallback` is the one route that there is, and what happens anyway.
-    let route = body.get("route").filter(|value| !matches!(*value, b"\"fallback\"" | b"\"\"" | b"null"));
-    let route = route.map(|_| "route".to_owned());
-    let keys = NOT_FOLLOWED
-        .iter()
-        .filter(|key| body.get(key).is_some_and(|value| !matches!(value, b"[]" | b"{}" | b"\"\"" | b"false")))
-        .map(|key| (*key).to_owned());
-    route.into_iter().chain(keys).collect()
+    let route = said(body, "route").filter(|value| *value != "\"fallback\"").map(|_| "route".to_owned());
+    // A text is the session's name where no other is given.
+    let correlation = said(body, "correlation_id").filter(|value| !value.starts_with('"'));
+    let correlation = correlation.map(|_| "correlation_id".to_owned());
+    let keys = NOT_FOLLOWED.iter().filter(|key| said(body, key).is_some()).map(|key| (*key).to_owned());
+    route.into_iter().chain(correlation).chain(keys).collect()
 }
 
 /// The provider key that came with the request, where the caller may bring one.

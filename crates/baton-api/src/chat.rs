@@ -1,5 +1,7 @@
 //! `POST /v1/chat/completions`, and what every surface of answers shares with it.
 
+use std::sync::Arc;
+
 use axum::http::Request;
 use axum::response::Response;
 use baton_engine::Engine;
@@ -10,8 +12,16 @@ use bytes::Bytes;
 use crate::ask;
 use crate::error::ApiError;
 use crate::gate::Gate;
+use crate::repeat::{self, Repeats};
 use crate::reply::respond;
 use crate::surface::{CHAT, Surface};
+
+/// What requests for an answer are taken in with.
+pub(crate) struct Desk {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) repeats: Repeats,
+}
 
 /// Answers a chat completion.
 ///
@@ -22,6 +32,9 @@ use crate::surface::{CHAT, Surface};
     path = "/v1/chat/completions",
     operation_id = "chat.completions.create",
     tag = "answers",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[ -~]{1,255}$", description = "The same for every repeat of one request. Repeats join the running request, or get its answer again for ten minutes; after that, and after a restart, they are refused for a day (409 `outcome_unknown`). Failures that are worth another try free the key.", example = "order-4711"),
+    ),
     request_body(content = crate::docs::ChatRequest, content_type = "application/json", example = json!({"model": "echo/hello", "messages": [{"role": "user", "content": "hi"}]})),
     responses(
         (status = 200, description = "A completion, or with `stream` its chunks as server-sent events, the last one `[DONE]`", content(
@@ -31,25 +44,19 @@ use crate::surface::{CHAT, Surface};
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),
 )]
-pub(crate) async fn create<B>(engine: &Engine, gate: &Gate, id: RequestId, request: Request<B>) -> Response
+pub(crate) async fn create<B>(desk: &Desk, id: RequestId, request: Request<B>) -> Response
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    answer(CHAT, engine, gate, id, request).await
+    answer(CHAT, desk, id, request).await
 }
 
 /// Answers on any surface whose body is a conversation.
-pub(crate) async fn answer<B>(
-    surface: Surface,
-    engine: &Engine,
-    gate: &Gate,
-    id: RequestId,
-    request: Request<B>,
-) -> Response
+pub(crate) async fn answer<B>(surface: Surface, desk: &Desk, id: RequestId, request: Request<B>) -> Response
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    match carry(surface, id, engine, gate, request).await {
+    match carry(surface, desk, id, request).await {
         Ok(response) => response,
         Err(error) => error.into_response_as(surface.dialect, id),
     }
@@ -57,19 +64,23 @@ where
 
 async fn carry<B>(
     surface: Surface,
+    desk: &Desk,
     id: RequestId,
-    engine: &Engine,
-    gate: &Gate,
     request: Request<B>,
 ) -> Result<Response, ApiError>
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
+    let Desk { engine, gate, repeats } = desk;
     let (parts, body) = request.into_parts();
     let admitted = gate.admit(&parts.headers)?;
     engine.admit()?;
     let body = gate.read(&parts.headers, body).await?;
     let ask = ask::read(surface, id, &admitted.principal, &parts.headers, parts.uri.query(), body)?;
-    let reply = engine.answer(&ask).await?;
-    Ok(respond(reply, admitted.permit))
+    if let Some(key) = repeat::key(&parts.headers)? {
+        // Apart, so that a request without a key is not larger for it.
+        return Box::pin(repeats.answer(engine, surface, &key, ask, admitted)).await;
+    }
+    let reply = engine.answer(ask).await?;
+    Ok(respond(surface.dialect, id, reply, admitted.permit).await)
 }

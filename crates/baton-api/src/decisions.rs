@@ -12,9 +12,10 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use baton_access::{Principal, Role};
 use baton_audit::{
-    DecisionKind, DecisionView, Decisions, DecisionsError, ListQuery, Lookup, Outcome, OutcomeView,
-    PageStart, RunView,
+    DecisionKind, DecisionView, Decisions, DecisionsError, HandoffNote, ListQuery, Lookup, Outcome,
+    OutcomeView, PageStart, RunView,
 };
+use baton_engine::Engine;
 use baton_model::{DecisionId, RunId, Usage};
 use baton_policy::{Features, Reason, Row, Verdict};
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,11 @@ pub(crate) struct DecisionBody {
     /// What was said about each candidate, on the first decision of a plan.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     candidates: Vec<CandidateBody>,
+    /// What is to be said of hand-overs: what the model gave as its reason, how much of the conversation
+    /// went along, what was lost; or why none was offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::docs::HandoffSchema>)]
+    handoff: Option<Box<HandoffNote>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped_parameters: Vec<String>,
     /// What a version on trial would have chosen, where one is planned with beside.
@@ -196,7 +202,7 @@ pub(crate) struct RecordedBody {
 /// A run as `GET /v1/decisions/{id}` shows it.
 #[must_use]
 pub fn run_body(run: RunView) -> RunBody {
-    RunBody::from(run)
+    RunBody::of(run, DecisionBody::from)
 }
 
 /// Lists decisions, newest first: the caller's own, and for viewers and administrators everybody's.
@@ -213,12 +219,13 @@ pub fn run_body(run: RunView) -> RunBody {
 )]
 pub(crate) async fn list(
     State(decisions): State<Arc<Decisions>>,
+    State(engine): State<Arc<Engine>>,
     State(gate): State<Arc<Gate>>,
     params: Result<Query<ListParams>, QueryRejection>,
     request: Request,
 ) -> Response {
     let id = request_id(&request);
-    match page(&decisions, &gate, request.headers(), params).await {
+    match page(&decisions, &engine, &gate, request.headers(), params).await {
         Ok(list) => Json(list).into_response(),
         Err(error) => error.into_response_as(by_headers(request.headers()), id),
     }
@@ -238,6 +245,7 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn retrieve(
     State(decisions): State<Arc<Decisions>>,
+    State(engine): State<Arc<Engine>>,
     State(gate): State<Arc<Gate>>,
     named: Result<Path<String>, PathRejection>,
     request: Request,
@@ -245,7 +253,7 @@ pub(crate) async fn retrieve(
     let id = request_id(&request);
     // A path that is no text names no decision.
     let named = named.map_or_else(|_not_text| String::new(), |Path(named)| named);
-    match chain(&decisions, &gate, request.headers(), &named).await {
+    match chain(&decisions, &engine, &gate, request.headers(), &named).await {
         Ok(run) => Json(run).into_response(),
         Err(error) => error.into_response_as(by_headers(request.headers()), id),
     }
@@ -253,6 +261,7 @@ pub(crate) async fn retrieve(
 
 async fn page(
     decisions: &Decisions,
+    engine: &Engine,
     gate: &Gate,
     headers: &HeaderMap,
     params: Result<Query<ListParams>, QueryRejection>,
@@ -263,7 +272,7 @@ async fn page(
     let page = decisions.list(&query).await.map_err(|error| unreadable(&error))?;
     Ok(DecisionList {
         object: "list",
-        data: page.decisions.into_iter().map(DecisionBody::from).collect(),
+        data: page.decisions.into_iter().map(|view| opened(view, engine, &principal)).collect(),
         has_more: page.has_more,
     })
 }
@@ -315,6 +324,7 @@ fn short(text: &str) -> String {
 
 async fn chain(
     decisions: &Decisions,
+    engine: &Engine,
     gate: &Gate,
     headers: &HeaderMap,
     named: &str,
@@ -327,7 +337,9 @@ async fn chain(
         _ => return Err(unknown()),
     };
     match found.map_err(|error| unreadable(&error))? {
-        Lookup::Found(run) if visible(&run, &principal) => Ok(RunBody::from(run)),
+        Lookup::Found(run) if visible(&run, &principal) => {
+            Ok(RunBody::of(run, |view| opened(view, engine, &principal)))
+        }
         Lookup::Found(_) | Lookup::NotFound => Err(unknown()),
         Lookup::NotYetVisible => Err(ApiError::not_yet_visible()),
     }
@@ -344,13 +356,24 @@ fn unreadable(error: &DecisionsError) -> ApiError {
     ApiError::unavailable("decisions cannot be read at the moment", "store_unavailable")
 }
 
-impl From<RunView> for RunBody {
-    fn from(run: RunView) -> Self {
+/// A decision with what a model said of its hand-over, where it is the caller's own.
+fn opened(view: DecisionView, engine: &Engine, principal: &Principal) -> DecisionBody {
+    let own = view.decision.principal == principal.id().to_string();
+    let said = own.then(|| engine.said(&view.decision)).flatten();
+    let mut body = DecisionBody::from(view);
+    if let Some(note) = &mut body.handoff {
+        note.said = said;
+    }
+    body
+}
+
+impl RunBody {
+    fn of(run: RunView, body: impl Fn(DecisionView) -> DecisionBody) -> Self {
         Self {
             object: "run",
             id: run.run.to_string(),
             summary: sentence(&run),
-            decisions: run.decisions.into_iter().map(DecisionBody::from).collect(),
+            decisions: run.decisions.into_iter().map(body).collect(),
         }
     }
 }
@@ -382,6 +405,8 @@ impl From<DecisionView> for DecisionBody {
             reason: decision.reason,
             planner: decision.planner,
             config: decision.config,
+            // Sealed until somebody opens it.
+            handoff: decision.handoff.map(|note| Box::new(HandoffNote { said: None, ..*note })),
             dropped_parameters: decision.dropped_parameters,
             shadow: decision.shadow,
             ignored_parameters: decision.ignored_parameters,

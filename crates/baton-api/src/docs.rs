@@ -17,8 +17,8 @@ use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
 pub(crate) use self::schema::{
-    ChatRequest, CountRequest, FeaturesSchema, LabelsSchema, MessagesRequest, ReasonSchema, ShadowSchema,
-    UsageSchema, VerdictSchema,
+    ChatRequest, CountRequest, FeaturesSchema, HandoffSchema, LabelsSchema, MessagesRequest, ReasonSchema,
+    ShadowSchema, UsageSchema, VerdictSchema,
 };
 
 use crate::error::type_word;
@@ -221,6 +221,40 @@ const UNMET: Row = row(
     "no model is left: openai/gpt-4o would cost more than the limit ($0.02, limit $0.01)",
 );
 
+const OUTCOME_UNKNOWN: Row = Row {
+    param: Some("idempotency-key"),
+    ..row(
+        StatusCode::CONFLICT,
+        Some("outcome_unknown"),
+        "A request with this `Idempotency-Key` was begun before, and its answer is not here any more: it is more than ten minutes old, too long to be kept, or from before a restart.",
+        "a request with this `Idempotency-Key` was begun before, and its answer is not here any more; to carry it out again, send another key",
+    )
+};
+const UNMET_OR_REUSED: Row = row(
+    StatusCode::UNPROCESSABLE_ENTITY,
+    Some("idempotency_key_reused"),
+    "Another body was sent with this `Idempotency-Key` before. Or no candidate keeps the limits; `candidates` in the error has the table. Also what a provider says about a request, unchanged.",
+    "this `Idempotency-Key` was sent with another body before; another request needs another key",
+);
+
+/// What `POST` of a conversation may answer with: the same as others that answer, and what a key brings.
+const CONVERSING: [&Row; 14] = [
+    &INVALID,
+    &UNMET_OR_REUSED,
+    &UNAUTHENTICATED,
+    &FORBIDDEN,
+    &NO_MODEL,
+    &STALLED,
+    &OUTCOME_UNKNOWN,
+    &TOO_LARGE,
+    &ENCODED,
+    &TOO_MANY,
+    &INTERNAL,
+    &UPSTREAM,
+    &UNAVAILABLE,
+    &LATE,
+];
+
 const ANSWERING: [&Row; 13] = [
     &INVALID,
     &UNMET,
@@ -252,10 +286,9 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
     const PLANNING: [&Row; 8] =
         [&INVALID, &UNAUTHENTICATED, &FORBIDDEN, &NO_MODEL, &STALLED, &TOO_LARGE, &ENCODED, &INTERNAL];
     match operation {
-        "chat.completions.create" => Some((Speaks::One(Dialect::OpenaiChat), &ANSWERING)),
-        "messages.create" | "messages.count_tokens" => {
-            Some((Speaks::One(Dialect::AnthropicMessages), &ANSWERING))
-        }
+        "chat.completions.create" => Some((Speaks::One(Dialect::OpenaiChat), &CONVERSING)),
+        "messages.create" => Some((Speaks::One(Dialect::AnthropicMessages), &CONVERSING)),
+        "messages.count_tokens" => Some((Speaks::One(Dialect::AnthropicMessages), &ANSWERING)),
         "models.list" | "decisions.list" => Some((Speaks::AsAsked, &READING)),
         "models.retrieve" => Some((Speaks::AsAsked, &ONE_MODEL)),
         "decisions.retrieve" => Some((Speaks::AsAsked, &ONE_DECISION)),
@@ -279,7 +312,7 @@ impl Modify for SharedErrors {
                 let response = error_response(row, speaks);
                 responses.entry(row.status.as_str().to_owned()).or_insert(RefOr::T(response));
             }
-            if rows.len() == ANSWERING.len() && !is_passed {
+            if rows.len() >= ANSWERING.len() && !is_passed {
                 for (range, description) in [
                     ("4XX", "What a provider says is wrong with the request, with the provider's status."),
                     ("5XX", "A provider's failure that ended the last attempt, with the provider's status."),
@@ -326,7 +359,7 @@ const DECISION_HEADERS: [(&str, &str); 8] = [
     ("x-baton-provider", "The provider that answered."),
     ("x-baton-policy", "The policy, as `name@version`."),
     ("x-baton-attempts", "How many attempts it took until this one."),
-    ("x-baton-handoffs", "How often the conversation changed hands; always 0 in this version."),
+    ("x-baton-handoffs", "How often the conversation was handed over until then."),
     ("x-baton-reason", "Why this target: a stable word."),
 ];
 
@@ -337,6 +370,10 @@ impl Modify for SharedHeaders {
                 .tags
                 .as_ref()
                 .is_some_and(|tags| tags.iter().any(|tag| tag == "answers" || tag == "passed on"));
+            let takes_key = matches!(
+                operation.operation_id.as_deref(),
+                Some("chat.completions.create" | "messages.create")
+            );
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
                 let mut add = |name: &str, header: Header| {
@@ -347,6 +384,10 @@ impl Modify for SharedHeaders {
                     for (name, description) in DECISION_HEADERS {
                         add(name, text_header(description));
                     }
+                }
+                if takes_key && status.starts_with('2') {
+                    let said = "`true` where this is the answer to an earlier request of the same `Idempotency-Key`.";
+                    add("idempotent-replayed", text_header(said));
                 }
                 if matches!(status.as_str(), "429" | "503") {
                     add("retry-after", text_header("When to ask again, in seconds."));

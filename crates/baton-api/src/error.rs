@@ -135,6 +135,35 @@ impl ApiError {
         error
     }
 
+    pub(crate) fn key_reused() -> Self {
+        let mut error = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "this `Idempotency-Key` was sent with another body before; another request needs another key",
+        )
+        .code("idempotency_key_reused");
+        error.param = Some("idempotency-key".to_owned());
+        error.should_retry = Some(false);
+        error
+    }
+
+    pub(crate) fn outcome_unknown() -> Self {
+        let mut error = Self::new(
+            StatusCode::CONFLICT,
+            "a request with this `Idempotency-Key` was begun before, and its answer is not here any more; to carry it out again, send another key",
+        )
+        .code("outcome_unknown");
+        error.param = Some("idempotency-key".to_owned());
+        error.should_retry = Some(false);
+        error
+    }
+
+    pub(crate) fn key_not_recorded() -> Self {
+        Self::unavailable(
+            "the `Idempotency-Key` cannot be written down, so the request was not carried out",
+            "idempotency_unavailable",
+        )
+    }
+
     pub(crate) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -19,7 +19,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, header};
 use axum::response::Response;
-use baton_engine::Engine;
 use baton_model::{Dialect, RequestId};
 use baton_net::BoxError;
 use baton_telemetry::RequestEnded;
@@ -28,6 +27,7 @@ use futures_util::FutureExt;
 use tower::{Layer, Service, ServiceExt};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, ExposeHeaders};
 
+use crate::chat::Desk;
 use crate::error::{ApiError, request_headers};
 use crate::gate::Gate;
 use crate::surface::by_headers;
@@ -38,8 +38,7 @@ use crate::{chat, messages};
 pub struct Front(Arc<Parts>);
 
 struct Parts {
-    engine: Arc<Engine>,
-    gate: Arc<Gate>,
+    desk: Desk,
     routes: Router,
     cors: CorsLayer,
 }
@@ -48,9 +47,9 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Sen
 
 impl Front {
     /// The front of these routes.
-    pub(crate) fn new(engine: Arc<Engine>, gate: Arc<Gate>, routes: Router) -> Self {
-        let cors = cors(Arc::clone(&gate));
-        Self(Arc::new(Parts { engine, gate, routes, cors }))
+    pub(crate) fn new(desk: Desk, routes: Router) -> Self {
+        let cors = cors(Arc::clone(&desk.gate));
+        Self(Arc::new(Parts { desk, routes, cors }))
     }
 }
 
@@ -84,7 +83,7 @@ impl Parts {
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let id = self.engine.ids().request();
+        let id = self.desk.engine.ids().request();
         let surface = surface_of(request.uri().path());
         let dialect = by_headers(request.headers());
         // HTTP/2 names the host in the request line; everything behind looks at the header.
@@ -110,7 +109,7 @@ impl Parts {
         let mut response = guarded(dialect, id, routed).await;
         let headers = response.headers_mut();
         request_headers(id, headers);
-        if !has_origin && self.gate.has_origins() {
+        if !has_origin && self.desk.gate.has_origins() {
             // A page's request for the same would be answered with other headers.
             headers.append(header::VARY, HeaderValue::from_static("origin"));
         }
@@ -122,10 +121,9 @@ impl Parts {
     where
         B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
     {
-        let (engine, gate) = (&self.engine, &self.gate);
         match (request.method(), below_v1(request.uri().path())) {
-            (&Method::POST, "/chat/completions") => chat::create(engine, gate, id, request).await,
-            (&Method::POST, "/messages") => messages::create(engine, gate, id, request).await,
+            (&Method::POST, "/chat/completions") => chat::create(&self.desk, id, request).await,
+            (&Method::POST, "/messages") => messages::create(&self.desk, id, request).await,
             _ => {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(id);
@@ -188,6 +186,7 @@ fn cors(gate: Arc<Gate>) -> CorsLayer {
         "request-id",
         "retry-after",
         "x-should-retry",
+        "idempotent-replayed",
         "x-baton-decision-id",
         "x-baton-run-id",
         "x-baton-model",

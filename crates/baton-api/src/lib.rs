@@ -6,6 +6,7 @@
 //! - **Invariant:** every response carries `x-request-id`, errors and panics included.
 //! - **Never here:** SQL, upstream calls, policy.
 
+mod ahead;
 mod ask;
 mod chat;
 mod decisions;
@@ -14,9 +15,11 @@ mod error;
 mod explain;
 mod front;
 mod gate;
+mod handoff;
 mod messages;
 mod models;
 mod pass;
+mod repeat;
 mod reply;
 mod route;
 mod router;

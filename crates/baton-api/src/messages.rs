@@ -13,7 +13,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ask;
-use crate::chat::answer;
+use crate::chat::{Desk, answer};
 use crate::error::ApiError;
 use crate::gate::Gate;
 use crate::reply::respond;
@@ -29,6 +29,9 @@ use crate::surface::{COUNT_TOKENS, MESSAGES};
     path = "/v1/messages",
     operation_id = "messages.create",
     tag = "answers",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[ -~]{1,255}$", description = "The same for every repeat of one request. Repeats join the running request, or get its answer again for ten minutes; after that, and after a restart, they are refused for a day (409 `outcome_unknown`). Failures that are worth another try free the key.", example = "order-4711"),
+    ),
     request_body(content = crate::docs::MessagesRequest, content_type = "application/json", example = json!({"model": "echo/hello", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]})),
     responses(
         (status = 200, description = "A message, or with `stream` its events, the last one `message_stop`", content(
@@ -38,11 +41,11 @@ use crate::surface::{COUNT_TOKENS, MESSAGES};
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),
 )]
-pub(crate) async fn create<B>(engine: &Engine, gate: &Gate, id: RequestId, request: Request<B>) -> Response
+pub(crate) async fn create<B>(desk: &Desk, id: RequestId, request: Request<B>) -> Response
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    answer(MESSAGES, engine, gate, id, request).await
+    answer(MESSAGES, desk, id, request).await
 }
 
 /// How many tokens a message would use.
@@ -86,7 +89,9 @@ async fn count(id: RequestId, engine: &Engine, gate: &Gate, request: Request) ->
         return Err(ApiError::invalid("`messages` must be a list of messages", Some("messages")));
     }
     match engine.count_tokens(&ask).await? {
-        baton_engine::TokenCount::Provider(reply) => Ok(respond(*reply, admitted.permit)),
+        baton_engine::TokenCount::Provider(reply) => {
+            Ok(respond(COUNT_TOKENS.dialect, id, *reply, admitted.permit).await)
+        }
         baton_engine::TokenCount::Estimated(input_tokens) => {
             Ok(Json(TokenCount { input_tokens }).into_response())
         }

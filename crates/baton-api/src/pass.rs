@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::response::Response;
 use baton_engine::{Engine, Pass};
-use baton_model::{ProviderName, RawObject, RequestId};
+use baton_model::{Dialect, ProviderName, RawObject, RequestId};
 use baton_upstream::RawPath;
 use bytes::Bytes;
 
@@ -53,13 +53,19 @@ pub(crate) async fn forward(
 ) -> Response {
     let id = request_id(&request);
     let dialect = by_headers(request.headers());
-    match carry(id, &engine, &gate, request).await {
+    match carry(dialect, id, &engine, &gate, request).await {
         Ok(response) => response,
         Err(error) => error.into_response_as(dialect, id),
     }
 }
 
-async fn carry(id: RequestId, engine: &Engine, gate: &Gate, request: Request) -> Result<Response, ApiError> {
+async fn carry(
+    dialect: Dialect,
+    id: RequestId,
+    engine: &Engine,
+    gate: &Gate,
+    request: Request,
+) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let admitted = gate.admit(&parts.headers)?;
     let path = below_v1(&parts)?;
@@ -86,7 +92,7 @@ async fn carry(id: RequestId, engine: &Engine, gate: &Gate, request: Request) ->
         labels: ask::header_labels(&parts.headers),
         byok,
     };
-    Ok(respond(engine.pass(pass).await?, admitted.permit))
+    Ok(respond(dialect, id, engine.pass(pass).await?, admitted.permit).await)
 }
 
 /// The path below `/v1`, kept as it was sent, if it cannot climb out of it.

@@ -7,14 +7,16 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use baton_access::Permit;
 use baton_engine::{AnswerStream, Head, Reply, ReplyBody};
-use baton_model::Fault;
+use baton_model::{Dialect, Fault, RequestId};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::Frame;
 
-static DECISION_ID: HeaderName = HeaderName::from_static("x-baton-decision-id");
+use crate::ahead::ahead;
+use crate::error::ApiError;
+
+pub(crate) static DECISION_ID: HeaderName = HeaderName::from_static("x-baton-decision-id");
 static RUN_ID: HeaderName = HeaderName::from_static("x-baton-run-id");
 static MODEL: HeaderName = HeaderName::from_static("x-baton-model");
 static PROVIDER: HeaderName = HeaderName::from_static("x-baton-provider");
@@ -26,27 +28,45 @@ static HANDOFFS: HeaderName = HeaderName::from_static("x-baton-handoffs");
 /// Room for the headers of an answer, so that the map is made once.
 const HEADERS: usize = 16;
 
-/// The response for an answer. The permit is held until the last byte.
-pub(crate) fn respond(reply: Reply, permit: Permit) -> Response {
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+
+/// The response for an answer. The place among the open requests is held until the last byte.
+pub(crate) async fn respond<P: Send + Unpin + 'static>(
+    dialect: Dialect,
+    request: RequestId,
+    reply: Reply,
+    place: P,
+) -> Response {
     let Reply { head, body } = reply;
-    let (body, content_type) = match body {
-        ReplyBody::Whole(bytes) => {
-            drop(permit);
-            (Body::from(bytes), "application/json")
+    match body {
+        ReplyBody::Whole(bytes) => headed(&head, JSON, Body::from(bytes)),
+        ReplyBody::Stream(stream) => headed(&head, EVENTS, Body::new(Answer { stream, _place: place })),
+        ReplyBody::Coming(coming) => {
+            let headers = std::mem::take(headed(&head, JSON, Body::empty()).headers_mut());
+            let answer = async move {
+                let response = match coming.await {
+                    Ok((head, bytes)) => headed(&head, JSON, Body::from(bytes)),
+                    Err(refusal) => ApiError::from(*refusal).into_response_as(dialect, request),
+                };
+                drop(place);
+                response
+            };
+            ahead(answer, std::future::ready(headers)).await
         }
-        ReplyBody::Stream(stream) => {
-            (Body::new(Answer { stream, _permit: permit }), "text/event-stream; charset=utf-8")
-        }
-    };
+    }
+}
+
+fn headed(head: &Head, content_type: HeaderValue, body: Body) -> Response {
     let mut response = Response::new(body);
     if head.status >= 300 {
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::BAD_GATEWAY);
     }
     let headers = response.headers_mut();
     headers.reserve(HEADERS + head.upstream.len());
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    head_headers(&head, headers);
+    head_headers(head, headers);
     for (name, value) in &head.upstream {
         headers.insert(name, value.clone());
     }
@@ -69,16 +89,16 @@ pub(crate) fn head_headers(head: &Head, headers: &mut HeaderMap) {
     set(&POLICY, head.policy.clone());
     headers.insert(&REASON, HeaderValue::from_static(head.reason));
     headers.insert(&ATTEMPTS, HeaderValue::from(head.attempts));
-    headers.insert(&HANDOFFS, HeaderValue::from_static("0"));
+    headers.insert(&HANDOFFS, HeaderValue::from(head.handoffs));
 }
 
 /// A stream as a body, with the caller's place among the open requests.
-struct Answer {
+struct Answer<P> {
     stream: AnswerStream,
-    _permit: Permit,
+    _place: P,
 }
 
-impl http_body::Body for Answer {
+impl<P: Unpin> http_body::Body for Answer<P> {
     type Data = Bytes;
     type Error = Fault;
 
@@ -89,3 +109,6 @@ impl http_body::Body for Answer {
         Pin::new(&mut self.stream).poll_next(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,10 @@ use axum::routing::{any, get, post};
 use baton_model::RequestId;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use crate::chat::Desk;
 use crate::error::ApiError;
 use crate::front::Front;
+use crate::repeat::Repeats;
 use crate::surface::by_headers;
 use crate::{ApiState, decisions, docs, messages, models, pass, route, status};
 
@@ -32,7 +34,8 @@ pub fn router(state: ApiState) -> Front {
         .route("/metrics", get(status::metrics).fallback(only_get))
         .route("/", get(status::root).fallback(only_get))
         .merge(SwaggerUi::new("/docs").url("/openapi.json", docs::openapi()).config(page()));
-    let (engine, gate) = (Arc::clone(&state.engine), Arc::clone(&state.gate));
+    let repeats = Repeats::new(Arc::clone(&state.idempotency), state.tasks.clone());
+    let desk = Desk { engine: Arc::clone(&state.engine), gate: Arc::clone(&state.gate), repeats };
     let routes = Router::new()
         .merge(answers.clone())
         .nest("/v1", answers)
@@ -40,7 +43,7 @@ pub fn router(state: ApiState) -> Front {
         .route("/v1/{*rest}", any(pass::forward))
         .fallback(nothing_here)
         .with_state(state);
-    Front::new(engine, gate, routes)
+    Front::new(desk, routes)
 }
 
 /// How the page of documents behaves: no badge, which would tell a foreign server where this one is.

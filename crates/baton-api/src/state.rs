@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use baton_audit::Decisions;
 use baton_engine::Engine;
+use baton_net::tasks::Tasks;
+use baton_state::Idempotency;
 
 use crate::Gate;
 
@@ -15,6 +17,10 @@ pub struct ApiState {
     pub engine: Arc<Engine>,
     /// Lets callers in.
     pub gate: Arc<Gate>,
+    /// The keys under which clients repeat requests.
+    pub idempotency: Arc<Idempotency>,
+    /// Where requests run that outlive the connection they came by.
+    pub tasks: Tasks,
     /// Reads decisions back.
     pub decisions: Arc<Decisions>,
     /// Knows how the process stands.

@@ -15,7 +15,7 @@ use crate::error::ApiError;
 use crate::gate::text;
 
 /// The most variables, needs and attributes that a request may bring.
-const MOST: usize = 32;
+pub(crate) const MOST: usize = 32;
 /// The longest name or text among them.
 const LONGEST: usize = 256;
 
@@ -93,7 +93,7 @@ fn order(word: &str) -> Result<Order, ApiError> {
     })
 }
 
-fn constraints(
+pub(crate) fn constraints(
     limits: serde_json::Map<String, Value>,
     ignored: &mut Vec<String>,
 ) -> Result<Constraints, ApiError> {
@@ -249,7 +249,7 @@ fn attributes(body: &RawObject, key: &'static str) -> Result<BTreeMap<String, u3
     shares(given.unwrap_or_default(), key)
 }
 
-fn shares(given: BTreeMap<String, Value>, key: &str) -> Result<BTreeMap<String, u32>, ApiError> {
+pub(crate) fn shares(given: BTreeMap<String, Value>, key: &str) -> Result<BTreeMap<String, u32>, ApiError> {
     given
         .into_iter()
         .take(MOST)
@@ -262,7 +262,7 @@ fn shares(given: BTreeMap<String, Value>, key: &str) -> Result<BTreeMap<String, 
 }
 
 /// US dollars, as a number or as a text that is one.
-fn dollars(value: &Value) -> Option<NanoUsd> {
+pub(crate) fn dollars(value: &Value) -> Option<NanoUsd> {
     let parsed = value.as_str().and_then(|text| text.trim().parse::<f64>().ok()).map(Value::from);
     fixed(parsed.as_ref().unwrap_or(value), 1e9, 1e6).map(NanoUsd)
 }
@@ -283,7 +283,7 @@ fn wrong(path: &str, form: &str) -> ApiError {
 }
 
 /// A client's name, short enough for a record.
-fn short(text: &str) -> &str {
+pub(crate) fn short(text: &str) -> &str {
     text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default()
 }
 

@@ -40,8 +40,8 @@ pub use journal::{
     JournalOptions, Quarantined, Receipt, Recovered,
 };
 pub use record::{
-    Boot, ChainHead, Change, Checkpoint, Decision, DecisionKind, Document, Labels, Outcome, OutcomeStatus,
-    Record, Shadow, ShadowResult, UsageSource,
+    Boot, ChainHead, Change, Checkpoint, Decision, DecisionKind, Document, HandoffNote, Labels, Outcome,
+    OutcomeStatus, PackageNote, Record, Shadow, ShadowResult, ToolNote, UsageSource,
 };
 pub use relay::{Relay, RelayHealth, RelayOptions};
 pub use replay::{NotReplayable, Replay, Replayer, WhatIf, choose};

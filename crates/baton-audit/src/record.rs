@@ -184,6 +184,12 @@ pub struct Decision {
     /// What a policy on trial would have chosen; on the first decision of a plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Box<Shadow>>,
+    /// What is to be said of hand-overs, where there may be any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<Box<HandoffNote>>,
+    /// The tools that the gateway ran for the turn before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolNote>,
     /// Parameters that the target cannot carry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped_parameters: Vec<String>,
@@ -193,6 +199,72 @@ pub struct Decision {
     /// What the client said of where the request belongs.
     #[serde(default, skip_serializing_if = "Labels::is_empty")]
     pub labels: Labels,
+}
+
+/// What a decision says of a hand-over, beside who hands over to whom. Sizes and hashes, no content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HandoffNote {
+    /// Why the models of the pool are not offered to each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<String>,
+    /// Why, in the model's own words: sealed for whom it concerns, base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
+    /// How much of the conversation the target sees: `full`, `last_4`, `summary`, `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<String>,
+    /// The messages that the run had added until then.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub messages: u64,
+    /// Their size in bytes, about.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bytes: u64,
+    /// The hash of what came with the call, and its size, where it is more than a reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<PackageNote>,
+    /// What the conversation was translated from and to, where the dialects differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translated: Option<String>,
+    /// The thinking parts that only their origin can read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+    /// The tokens of the prompt cache that the hand-over loses, as far as they were told.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache_lost_tokens: u64,
+}
+
+/// A tool that the gateway ran, without what it was told and what it said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToolNote {
+    /// The server, as the request or the configuration names it.
+    pub server: String,
+    /// The tool, as its server names it.
+    pub tool: String,
+    /// Whether it failed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_error: bool,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+    /// The size of its result.
+    pub bytes: u64,
+    /// SHA-256 of what the model was told, in hex digits.
+    pub hash: String,
+}
+
+/// What came with a hand-over, without its content.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageNote {
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256, in hex digits.
+    pub hash: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands in a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// What a policy that is planned with beside, without effect, came to.

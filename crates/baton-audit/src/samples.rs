@@ -37,6 +37,8 @@ pub(crate) fn decision(number: u64) -> Record {
         inputs: None,
         table: Vec::new(),
         shadow: None,
+        handoff: None,
+        tools: Vec::new(),
         dropped_parameters: Vec::new(),
         ignored_parameters: Vec::new(),
         labels: Labels::default(),

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use baton_model::{ModelName, ProviderName, Secret, Target};
 use baton_policy::{Facts, Knowledge, Policy};
+use baton_run::HandoffMode;
+use baton_tools::ToolSettings;
 
 use crate::{document, knowledge};
 
@@ -43,8 +45,9 @@ pub struct Config {
     /// - `pool`: the models of a request for `policy/<name>`. Default: those of its rules and weights.
     /// - `order`: one of `ordered`, `weighted`, `cheapest`, `fastest`, `balanced`, `attributes`,
     ///   `strengths`, `auto` and `judge`, or several: the first that can rank does. Default `ordered`.
-    /// - `rules`: each with `name`, `when`, and what is done then: `use`, `prefer`, `avoid`,
-    ///   `allow_models`, `refuse`, `stop`, `set`, `prepend`, `append`. The first that matches counts.
+    /// - `rules`: each with `name`, `when`, and what is done then: `use`, `prefer`, `avoid`, `handoff_to`,
+    ///   `allow_models`, `refuse`, `stop`, `max_turns` (1 to 1000), `mcp_servers`, `set`, `prepend`,
+    ///   `append`. The first that matches counts.
     /// - `constraints`: `max_cost_usd` (or `max_cost`), `max_latency_ms` (or `max_latency`),
     ///   `max_price` with `input` and `output`, and `capabilities`.
     /// - `weights`: for `weighted`, by model. Default: all equal.
@@ -68,6 +71,19 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// `journal`: the local audit journal.
     pub journal: Journal,
+    /// `mcp_servers`: the MCP servers whose tools a run may use, by name, and `mcp_allow_urls`: which other
+    /// URLs a request may name in `mcp_servers`, as `https://mcp.example.com/*`. Default: none.
+    ///
+    /// - `url`: streamable HTTP. It may be private; only metadata services are closed to it.
+    /// - `headers`: sent with every call to the URL. No credential of a client is ever sent on.
+    /// - `command`: the program and its arguments, for standard input and output.
+    /// - `env`: its environment, beside `PATH`. Nothing else is passed on.
+    /// - `tools`: which of its tools are offered. Default: all.
+    /// - `connect_timeout`: how long it has to connect and list its tools. Default `5s`.
+    /// - `call_timeout`: how long a call may take. Default `60s`.
+    /// - `max_result`: how much of a result a model gets, `1KiB` to `16MiB`. Default `256KiB`.
+    /// - `max_calls`: how many calls one run may make. Default 64.
+    pub tools: ToolSettings,
     pub(crate) digests: Digests,
 }
 
@@ -152,6 +168,9 @@ pub struct Route {
     pub pool: Vec<ModelName>,
     /// `policy`: which one. Default: `default`.
     pub policy: String,
+    /// `handoff`: who may hand a conversation from one model of the pool to another: nobody (`off`), the
+    /// model that has it (`model`), the rules of the policy (`rules`), or `both`. Default `off`.
+    pub handoff: HandoffMode,
 }
 
 /// Which web pages may call.

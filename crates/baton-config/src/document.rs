@@ -9,6 +9,7 @@ use std::time::Duration;
 use baton_access::sha256_hex;
 use baton_model::Secret;
 use baton_policy::{Policy, PolicyDocument};
+use baton_tools::{Server, Transport, UrlPattern};
 use baton_upstream::{AuthScheme, ModelNames};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -102,6 +103,8 @@ fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
             "log_filter": config.telemetry.log_filter,
         },
         "journal": { "max_bytes": config.journal.max_bytes },
+        "mcp_servers": named(config.tools.servers.iter().map(|it| (it.name.clone(), tool_server(it, &secret)))),
+        "mcp_allow_urls": config.tools.allow_urls.iter().map(UrlPattern::as_str).collect::<Vec<_>>(),
     })
 }
 
@@ -133,6 +136,35 @@ fn provider(provider: &Provider, secret: impl Fn(&str) -> Value) -> Value {
     })
 }
 
+fn tool_server(server: &Server, secret: impl Fn(&str) -> Value) -> Value {
+    let mut shown = match &server.transport {
+        Transport::Http { url, headers } => {
+            let value = |value: &http::HeaderValue| secret(&String::from_utf8_lossy(value.as_bytes()));
+            let headers = headers.iter().map(|(name, it)| (name.to_string(), value(it)));
+            json!({ "url": url.as_str(), "headers": named(headers) })
+        }
+        // An argument may be a token.
+        Transport::Stdio { command, env } => json!({
+            "command": command.first(),
+            "arguments": command.iter().skip(1).map(|it| secret(it)).collect::<Vec<_>>(),
+            "env": named(env.iter().map(|(name, it)| (name.clone(), secret(it.expose())))),
+        }),
+    };
+    if let Value::Object(members) = &mut shown {
+        members.insert("tools".to_owned(), json!(server.tools));
+        members.insert(
+            "limits".to_owned(),
+            json!({
+                "connect_timeout_ms": ms(server.limits.connect_timeout),
+                "call_timeout_ms": ms(server.limits.call_timeout),
+                "max_result": server.limits.max_result,
+                "max_calls": server.limits.max_calls,
+            }),
+        );
+    }
+    shown
+}
+
 fn auth(scheme: &AuthScheme) -> &str {
     match scheme {
         AuthScheme::Bearer => "bearer",
@@ -142,7 +174,7 @@ fn auth(scheme: &AuthScheme) -> &str {
 }
 
 fn route(route: &Route) -> Value {
-    json!({ "pool": route.pool, "policy": route.policy })
+    json!({ "pool": route.pool, "policy": route.policy, "handoff": route.handoff })
 }
 
 fn policy(policy: &Policy) -> Value {

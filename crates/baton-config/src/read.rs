@@ -15,6 +15,7 @@ use crate::tree::{Node, Value};
 use crate::value::{Wrong, duration, listen, origin, path, size};
 use crate::{Auth, Config, Cors, Database, Journal, Limits, LogFormat, Telemetry};
 
+mod mcp;
 mod model;
 mod names;
 mod policy;
@@ -42,8 +43,12 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
     let providers = provider::providers(reader, &mut top);
     let default_provider = provider::default_provider(reader, &mut top, &providers);
     let mut models = model::models(reader, &mut top, &providers);
-    let names =
-        names::Names { providers: &providers, default_provider: default_provider.as_ref(), models: &models };
+    let names = names::Names {
+        providers: &providers,
+        default_provider: default_provider.as_ref(),
+        models: &models,
+        servers: &names_under(at, "mcp_servers"),
+    };
     let policies = policy::policies(reader, &mut top, &names);
     let routes = route::routes(reader, &mut top, &names, &policies);
     model::settle_aliases(&mut models, &routes);
@@ -51,9 +56,8 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
     let limits = read_limits(reader, &mut top);
     let telemetry = read_telemetry(reader, &mut top);
     let journal = read_journal(reader, &mut top);
-    for later in ["mcp_servers", "agents"] {
-        reader.unsupported(&mut top, later);
-    }
+    let tools = mcp::tools(reader, &mut top);
+    reader.unsupported(&mut top, "agents");
     reader.finish(top);
 
     let mut config = Config {
@@ -70,6 +74,7 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         limits,
         telemetry,
         journal,
+        tools,
         digests: Digests { version: String::new(), whole: Secret::new(String::new()) },
     };
     if config.policy(DEFAULT_POLICY).is_none() {
@@ -77,6 +82,16 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
     }
     config.digests = document::digests(&config);
     Some(config)
+}
+
+/// The names that a key of the top level has entries for, before that key is read.
+fn names_under<'t>(top: &At<'t>, key: &str) -> Vec<&'t str> {
+    let map = |node: &'t Node| match &node.value {
+        Value::Map(entries) => entries.as_slice(),
+        Value::Null | Value::Text(_) | Value::List(_) => &[],
+    };
+    let found = map(top.node).iter().find(|(name, _)| name.text == key);
+    found.map(|(_, node)| map(node)).unwrap_or_default().iter().map(|(name, _)| name.text.as_str()).collect()
 }
 
 /// `sqlite`, or the URL of a server.

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use baton_model::RawJson;
 use serde::Serialize;
 
 /// Writes a value as JSON. Wire types have text keys and go to memory, so this cannot fail; should
@@ -61,6 +62,39 @@ impl ObjectWriter {
         self.out.push(b'}');
         self.out
     }
+}
+
+/// Writes more members behind those of an object that is not closed yet. Line ends around their values would
+/// end a line of a stream, so they become spaces; within strings they are escaped.
+pub(crate) fn push_members(out: &mut Vec<u8>, members: &[(&str, RawJson)]) {
+    for (key, value) in members {
+        out.push(b',');
+        push_json(out, key);
+        out.push(b':');
+        push_line(out, value.get().as_bytes());
+    }
+}
+
+/// Writes JSON as one line.
+pub(crate) fn push_line(out: &mut Vec<u8>, json: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(json);
+    if memchr::memchr2(b'\n', b'\r', json).is_some() {
+        for byte in out.iter_mut().skip(start) {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+    }
+}
+
+/// An object, written here before, with more members.
+pub(crate) fn with_members(mut object: Vec<u8>, members: &[(&str, RawJson)]) -> Vec<u8> {
+    if object.pop() == Some(b'}') {
+        push_members(&mut object, members);
+    }
+    object.push(b'}');
+    object
 }
 
 /// Takes `data:image/png;base64,AAAA` apart into media type and data. `None` for any other address,

@@ -7,8 +7,11 @@
 //! - **Invariant:** a decoder gives the same events however its bytes were cut.
 //! - **Never here:** async, clocks, randomness, HTTP, other crates' configuration.
 
+mod additions;
 mod anthropic_messages;
 mod convert;
+mod join;
+mod marks;
 mod openai_chat;
 mod read;
 mod rename;
@@ -18,6 +21,9 @@ mod word;
 use baton_model::{Answer, Dialect, Fault, RawObject, Request, StreamEvent};
 use bytes::Bytes;
 
+pub use additions::{Additions, extend_request};
+pub use join::{Gate, JoinEnd, JoinLane, Joiner, Show, TurnAnswer, join_answers};
+pub use marks::{Marks, ObservedTransfer, conversation_marks, observed_transfers};
 pub use rename::{rename_answer, rename_event};
 pub use wire::{
     AnswerContext, DecodeError, EncodeTarget, Encoded, ErrorBody, Observation, StreamOptions, StreamUsage,
@@ -202,5 +208,7 @@ pub fn error_frame(dialect: Dialect, error: &ErrorBody<'_>) -> Vec<u8> {
     frame
 }
 
+#[cfg(test)]
+mod hand_over_tests;
 #[cfg(test)]
 mod matrix_tests;

@@ -9,9 +9,11 @@ mod play;
 use std::fmt::Write as _;
 
 use baton_model::{Dialect, Fault, PartKind, RawObject, StreamEvent, Tool, Usage};
-use fixtures::{each, each_fixture, fixtures, pretty};
+pub(crate) use fixtures::each_fixture;
+use fixtures::{each, fixtures, pretty};
 pub(crate) use play::assert_grammar;
-use play::{Said, Sse, play};
+use play::play;
+pub(crate) use play::{Said, Sse};
 
 use super::*;
 

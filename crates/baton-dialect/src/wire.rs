@@ -55,6 +55,8 @@ pub struct Encoded {
     pub body: Vec<u8>,
     /// The client's parameters that this dialect cannot carry, by their names at the client.
     pub dropped: Vec<String>,
+    /// How many parts of thinking were left out, because this dialect cannot check who made them.
+    pub left_out: usize,
 }
 
 /// What an encoded whole answer says beside the answer.

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use baton_audit::Labels;
-use baton_model::{Dialect, ProviderName, RawObject, RequestId, Secret};
+use baton_model::{Dialect, ProviderName, RawJson, RawObject, RequestId, Secret};
 use baton_policy::{DeclaredTask, ProviderPreferences, Variable, Wishes};
+use baton_run::HandoffWishes;
 use http::HeaderMap;
 
 /// A request for an answer, as every surface hands it in.
@@ -36,6 +37,12 @@ pub struct Ask {
     pub policy: Option<String>,
     /// What else the client wishes of the choice.
     pub wishes: Wishes,
+    /// What the client wishes of hand-offs, and of single models of its list.
+    pub handoff: HandoffWishes,
+    /// The MCP servers that the client names, as it named them; none where it names none.
+    pub mcp_servers: Option<RawJson>,
+    /// Whether tools of MCP servers are run here; if not, their calls go to the client.
+    pub run_tools: bool,
     /// The kind of task that the client declared.
     pub task: Option<DeclaredTask>,
     /// The client's variables, for rules.
@@ -66,6 +73,17 @@ pub struct ModelSpec {
     pub names: Vec<String>,
     /// Whether the client gave a list, so that the answer names the target.
     pub list: bool,
+    /// How many of the names, from the first on, stand in a list under `model`: a pool whose members
+    /// may hand the conversation over. The others only stand in for failures.
+    pub members: usize,
+}
+
+impl ModelSpec {
+    /// Whether the names are a pool whose members may hand the conversation over to each other.
+    #[must_use]
+    pub const fn hands_off(&self) -> bool {
+        self.members > 1
+    }
 }
 
 /// A provider key that came with the request.

@@ -1,36 +1,68 @@
 //! One attempt at one target, from its decision to its first content, and the stream after it.
 
-use std::time::Duration;
-
+use baton_audit::{DecisionKind, Receipt};
 use baton_dialect::{
     AnswerContext, StreamOptions, decode_answer, encode_answer, observe_answer, rename_answer,
 };
-use baton_model::{Dialect, Fault, FaultKind, RequestId};
+use baton_model::{Answer, Dialect, Fault, FaultKind, RequestId, Target};
 use baton_net::body::{ReadError, read_to_end};
 use baton_telemetry::genai::attempt_span;
 use baton_upstream::{Call, CallPath, Credential, Upstream, UpstreamBody, UpstreamResponse};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderName};
 use http_body_util::BodyExt;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::engine::{Choice, Run, internal, not_recordable};
-use crate::explain::{annotate_frame, annotate_whole, explanation};
+use crate::engine::{internal, not_recordable};
+use crate::explain::{annotate_whole, explanation};
+use crate::flow::Flow;
 use crate::health::Attempted;
-use crate::ledger::{OpenAttempt, Terms};
+use crate::ledger::{Ended, OpenAttempt, Terms};
 use crate::prepare::{Lane, Prepared, prepare};
 use crate::pump::Pump;
-use crate::{AnswerStream, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
+use crate::run::{Choice, Run};
+use crate::{Engine, Head, Refusal, RefusalKind};
 
 /// The largest whole answer that is taken in.
 const ANSWER_LIMIT: usize = 64 * 1024 * 1024;
 /// As much of an error answer as is read.
 pub(crate) const ERROR_LIMIT: usize = 256 * 1024;
-/// How long a silent stream goes before the client is shown that it lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// An answer on its way, or a turn of a longer run.
+pub(crate) struct Opened {
+    pub(crate) head: Head,
+    pub(crate) target: Target,
+    pub(crate) body: Body,
+    /// Where the decision stands in the journal.
+    pub(crate) receipt: Receipt,
+}
+
+pub(crate) enum Body {
+    /// The client's answer.
+    Whole(Bytes),
+    /// The client's answer, or a turn of it, in pieces.
+    Stream(Box<Flow>),
+    /// A turn of a longer run.
+    Turn(Box<WholeTurn>),
+}
+
+/// A whole turn of a longer run.
+pub(crate) struct WholeTurn {
+    pub(crate) dialect: Dialect,
+    pub(crate) raw: Bytes,
+    pub(crate) answer: Answer,
+    pub(crate) ended: Ended,
+}
+
+/// Why no attempt gave an answer.
+pub(crate) enum NoAnswer {
+    /// The last one failed, and nothing is left to try.
+    Failed { target: Target, failed: Box<Failed> },
+    /// None was made, and none should be.
+    Refused(Box<Refusal>),
+}
 
 /// Why an attempt gave no answer.
 pub(crate) enum Failure {
@@ -56,11 +88,7 @@ impl From<Refusal> for Failure {
 /// A fault, with the error body to pass on if there is one.
 type Failing = (Fault, Option<Bytes>);
 
-pub(crate) async fn attempt(
-    engine: &Engine,
-    run: &mut Run<'_>,
-    choice: &mut Choice,
-) -> Result<Reply, Failure> {
+pub(crate) async fn attempt(engine: &Engine, run: &mut Run, choice: &mut Choice) -> Result<Opened, Failure> {
     let target = &choice.candidate.target;
     let Some(upstream) = run.settings.catalog.upstream(&target.provider).cloned() else {
         return Err(
@@ -68,7 +96,11 @@ pub(crate) async fn attempt(
         );
     };
     let most = choice.candidate.facts.capabilities.max_output_tokens;
-    let prepared = prepare(run.ask, &run.converted, &upstream, target, most).map_err(Refusal::from)?;
+    let leg = run.leg.take();
+    let prepared =
+        prepare(&run.ask, &run.converted, &upstream, target, most, leg.as_deref()).map_err(Refusal::from);
+    run.leg = leg;
+    let prepared = prepared?;
     run.attempts += 1;
     let mut decision = run.decision(
         engine,
@@ -78,8 +110,18 @@ pub(crate) async fn attempt(
         choice.reason.clone(),
     );
     decision.dropped_parameters.clone_from(&prepared.dropped);
+    if choice.kind == DecisionKind::Handoff
+        && let Some(note) = run.leg.as_ref().and_then(|leg| leg.note.clone())
+    {
+        decision.handoff = Some(engine.handed_over(*note, &decision, &prepared));
+    }
     let head = run.head(&decision, Some(target));
-    let note = explanation(run.ask.explain, run.pool.named_many, &decision, &head);
+    let note = if run.leg.is_some() {
+        // A longer run says it at its end.
+        None
+    } else {
+        explanation(run.ask.explain, run.pool.named_many, &decision, &head)
+    };
     let credential = choice.credential.take();
     let index = credential.as_ref().map_or(0, |credential| credential.index);
     let span = attempt_span(target, target.provider.as_str(), run.ask.stream, &decision.id);
@@ -117,6 +159,7 @@ pub(crate) async fn attempt(
         upstream: &upstream,
         prepared: &prepared,
         head,
+        to: target.clone(),
         target: target.to_string(),
         note,
         stopping: engine.stopping.clone(),
@@ -125,52 +168,72 @@ pub(crate) async fn attempt(
 }
 
 /// An attempt whose decision is written.
-struct Sent<'a, 'b> {
-    run: &'a Run<'b>,
+struct Sent<'a> {
+    run: &'a Run,
     upstream: &'a Upstream,
     prepared: &'a Prepared,
     head: Head,
+    to: Target,
     target: String,
     /// What the answer is to say of the decision.
     note: Option<Bytes>,
     stopping: CancellationToken,
 }
 
-impl Sent<'_, '_> {
-    async fn carry(mut self, call: Call, mut open: OpenAttempt) -> Result<Reply, Failure> {
+impl Sent<'_> {
+    async fn carry(mut self, call: Call, mut open: OpenAttempt) -> Result<Opened, Failure> {
         let result = if self.run.ask.stream {
             self.streamed(call, &mut open).await.map(Box::new).map(Carried::Stream)
         } else {
             self.whole(call, &mut open).await.map(Carried::Whole)
         };
-        match result {
+        let carried = match result {
             Err((fault, body)) => {
                 open.fail(&fault);
-                Err(Failure::Failed(Box::new(Failed { fault, head: self.head, body })))
+                return Err(Failure::Failed(Box::new(Failed { fault, head: self.head, body })));
             }
-            Ok(carried) => {
-                // The upstream worked while the disk did; mostly there is nothing left to wait for.
-                if let Err(error) = open.synced().await {
-                    open.fail(&internal("the decision could not be synced"));
-                    return Err(not_recordable(&error).into());
-                }
-                open.seen.content_sent = true;
-                let body = match carried {
-                    Carried::Whole(bytes) => {
-                        let bytes = self
-                            .note
-                            .as_deref()
-                            .and_then(|note| annotate_whole(&bytes, note))
-                            .unwrap_or(bytes);
-                        open.seen.bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                        open.succeed();
-                        ReplyBody::Whole(bytes)
-                    }
-                    Carried::Stream(flow) => ReplyBody::Stream(self.stream(*flow, open)),
-                };
-                Ok(Reply { head: self.head, body })
-            }
+            Ok(carried) => carried,
+        };
+        let receipt = *open.receipt();
+        let part_of_more = self.run.leg.is_some();
+        let shown = match &carried {
+            Carried::Whole(_) => !part_of_more,
+            // A turn that the client sees nothing of need not wait for the disk: what follows it does.
+            Carried::Stream(flow) => !part_of_more || flow.0.committed(),
+        };
+        // The upstream worked while the disk did; mostly there is nothing left to wait for.
+        if shown && let Err(error) = open.synced().await {
+            open.fail(&internal("the decision could not be synced"));
+            return Err(not_recordable(&error).into());
         }
+        open.seen.content_sent = shown;
+        let body = match carried {
+            Carried::Whole(raw) if part_of_more => {
+                let answer = decode_answer(self.upstream.dialect(), &raw);
+                match answer {
+                    Err(fault) => {
+                        open.fail(&fault);
+                        return Err(Failure::Failed(Box::new(Failed { fault, head: self.head, body: None })));
+                    }
+                    Ok(answer) => {
+                        open.seen.content_sent = true;
+                        open.seen.bytes = u64::try_from(raw.len()).unwrap_or(u64::MAX);
+                        let ended = open.succeed();
+                        let dialect = self.upstream.dialect();
+                        Body::Turn(Box::new(WholeTurn { dialect, raw, answer, ended }))
+                    }
+                }
+            }
+            Carried::Whole(bytes) => {
+                let bytes =
+                    self.note.as_deref().and_then(|note| annotate_whole(&bytes, note)).unwrap_or(bytes);
+                open.seen.bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                open.succeed();
+                Body::Whole(bytes)
+            }
+            Carried::Stream(flow) => Body::Stream(Box::new(self.flow(*flow, open))),
+        };
+        Ok(Opened { head: self.head, target: self.to, body, receipt })
     }
 
     /// Sends, and turns an answer that is an error into a fault.
@@ -218,13 +281,15 @@ impl Sent<'_, '_> {
             .map_err(|error| (cut_short(error), None))?;
         open.seen.upstream_done = true;
         match self.prepared.lane {
+            _ if self.run.leg.is_some() => self.noted(body, open),
             Lane::Fast => self.passed(body, open),
             Lane::Slow => self.converted(&body, open),
         }
         .map_err(|fault| (fault, None))
     }
 
-    fn passed(&self, body: Bytes, open: &mut OpenAttempt) -> Result<Bytes, Fault> {
+    /// Notes what a whole answer says of itself.
+    fn noted(&self, body: Bytes, open: &mut OpenAttempt) -> Result<Bytes, Fault> {
         let observed = observe_answer(self.upstream.dialect(), &body)?;
         open.note_content();
         if let Some(usage) = &observed.usage {
@@ -232,6 +297,11 @@ impl Sent<'_, '_> {
         }
         open.seen.finish = observed.finish;
         open.seen.note_origin(observed.id.as_deref(), observed.model.as_deref());
+        Ok(body)
+    }
+
+    fn passed(&self, body: Bytes, open: &mut OpenAttempt) -> Result<Bytes, Fault> {
+        let body = self.noted(body, open)?;
         if self.run.pool.named_many
             && let Some(renamed) = rename_answer(self.upstream.dialect(), &body, &self.target)
         {
@@ -255,7 +325,7 @@ impl Sent<'_, '_> {
 
     /// Seconds since 1970, as the request's id tells them: no clock is read twice for one answer.
     fn created(&self) -> i64 {
-        i64::try_from(self.run.ask.request.unix_ms() / 1_000).unwrap_or(i64::MAX)
+        created(self.run.ask.request)
     }
 
     /// Reads until there is content; what came before it is held back, so that a failure up to
@@ -273,10 +343,16 @@ impl Sent<'_, '_> {
         }
         let mut pump = self.pump();
         let mut body = response.body;
+        let mut deadline = deadline;
         while !pump.committed() && !pump.ended() {
             let frame = timeout_at(deadline, body.frame())
                 .await
                 .map_err(|_elapsed| late("the upstream sent no content in time"))?;
+            if pump.began() {
+                // It speaks, though not yet to the client: from here on only silence counts.
+                let patience = self.run.time_left().min(self.run.pool.policy.timeouts().idle);
+                deadline = Instant::now() + patience;
+            }
             match frame {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
@@ -304,7 +380,11 @@ impl Sent<'_, '_> {
     }
 
     fn pump(&self) -> Pump {
-        let ask = self.run.ask;
+        let ask = &self.run.ask;
+        let joins = self.run.leg.as_ref().and_then(|leg| leg.joins(self.upstream.dialect(), &self.target));
+        if let Some(joins) = joins {
+            return Pump::joined(ask.dialect, joins);
+        }
         match self.prepared.lane {
             Lane::Fast => {
                 let rename = self.run.pool.named_many.then(|| self.target.clone());
@@ -322,8 +402,8 @@ impl Sent<'_, '_> {
         }
     }
 
-    fn stream(&mut self, (pump, body): (Pump, UpstreamBody), open: OpenAttempt) -> AnswerStream {
-        let flow = Flow {
+    fn flow(&mut self, (pump, body): (Pump, UpstreamBody), open: OpenAttempt) -> Flow {
+        Flow {
             pump,
             body,
             open: Some(open),
@@ -334,8 +414,8 @@ impl Sent<'_, '_> {
             pending: Vec::new().into_iter(),
             note: self.note.take(),
             stopping: self.stopping.clone(),
-        };
-        AnswerStream::new(stream::unfold(flow, Flow::next).map(Ok))
+            ended: None,
+        }
     }
 }
 
@@ -344,111 +424,9 @@ enum Carried {
     Stream(Box<(Pump, UpstreamBody)>),
 }
 
-/// A stream after its commit point.
-struct Flow {
-    pump: Pump,
-    body: UpstreamBody,
-    /// Gone once the outcome is written.
-    open: Option<OpenAttempt>,
-    idle: Duration,
-    /// Since when the upstream is waited for; the time in which the client takes what came is its own.
-    waiting_since: Option<Instant>,
-    request: RequestId,
-    dialect: Dialect,
-    pending: std::vec::IntoIter<Bytes>,
-    /// What the first piece is to say of the decision.
-    note: Option<Bytes>,
-    stopping: CancellationToken,
-}
-
-impl Flow {
-    async fn next(mut self) -> Option<(Bytes, Self)> {
-        loop {
-            if let Some(piece) = self.pending.next() {
-                let noted = self.note.as_deref().and_then(|note| annotate_frame(&piece, note));
-                if noted.is_some() {
-                    self.note = None;
-                }
-                return Some((noted.unwrap_or(piece), self));
-            }
-            let mut ready = self.pump.take();
-            if let Some(open) = &mut self.open {
-                let bytes: usize = ready.iter().map(Bytes::len).sum();
-                open.seen.bytes += u64::try_from(bytes).unwrap_or(u64::MAX);
-            }
-            if self.pump.ended() {
-                // The outcome is on paper before the last byte leaves.
-                if let Some(open) = self.open.take() {
-                    open.succeed();
-                }
-                if ready.is_empty() {
-                    return None;
-                }
-            }
-            if ready.is_empty() {
-                match self.read().await {
-                    Read::More => continue,
-                    Read::Alive => ready.push(Bytes::from_static(keep_alive(self.dialect))),
-                    Read::Failed(fault) => {
-                        // What was taken in before the fault is still the answer's.
-                        let mut last = self.pump.take();
-                        last.push(self.pump.fail(&fault, &self.request.to_string()));
-                        if let Some(open) = self.open.take() {
-                            open.fail(&fault);
-                        }
-                        ready = last;
-                    }
-                }
-            }
-            self.pending = ready.into_iter();
-        }
-    }
-
-    /// Waits for the upstream, for as long as it may be silent.
-    async fn read(&mut self) -> Read {
-        let Some(open) = &mut self.open else { return Read::More };
-        let silent = self.waiting_since.get_or_insert_with(Instant::now).elapsed();
-        let Some(left) = self.idle.checked_sub(silent).filter(|left| !left.is_zero()) else {
-            return Read::Failed(Fault::new(
-                FaultKind::Timeout,
-                "the upstream fell silent in the middle of its answer",
-            ));
-        };
-        let frame = tokio::select! {
-            frame = timeout(left.min(KEEP_ALIVE), self.body.frame()) => frame,
-            () = self.stopping.cancelled() => {
-                return Read::Failed(Fault::new(FaultKind::Overloaded, "the gateway is stopping, and the answer was not complete"));
-            }
-        };
-        let frame = match frame {
-            Err(_elapsed) if left > KEEP_ALIVE => return Read::Alive,
-            Err(_elapsed) => return Read::More,
-            Ok(frame) => frame,
-        };
-        self.waiting_since = None;
-        let result = match frame {
-            Some(Ok(frame)) => frame.into_data().map_or(Ok(()), |data| self.pump.feed(data, &mut open.seen)),
-            Some(Err(fault)) => Err(fault),
-            None => self.pump.close(&mut open.seen),
-        };
-        result.map_or_else(Read::Failed, |()| Read::More)
-    }
-}
-
-enum Read {
-    /// Something came; look at the pump.
-    More,
-    /// Nothing came, but the client should see that the stream lives.
-    Alive,
-    /// It is over.
-    Failed(Fault),
-}
-
-const fn keep_alive(dialect: Dialect) -> &'static [u8] {
-    match dialect {
-        Dialect::OpenaiChat => b": keep-alive\n\n",
-        Dialect::AnthropicMessages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
-    }
+/// Seconds since 1970, as a request's id tells them.
+pub(crate) fn created(request: RequestId) -> i64 {
+    i64::try_from(request.unix_ms() / 1_000).unwrap_or(i64::MAX)
 }
 
 fn late(message: &'static str) -> Failing {
@@ -478,7 +456,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// An answer's id in the client's dialect, for an upstream whose own id has another form.
-fn answer_id(dialect: Dialect, request: RequestId) -> String {
+pub(crate) fn answer_id(dialect: Dialect, request: RequestId) -> String {
     let digits = request.uuid().simple();
     match dialect {
         Dialect::OpenaiChat => format!("chatcmpl-{digits}"),

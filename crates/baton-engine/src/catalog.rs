@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use baton_model::{ModelName, ProviderName, Target};
 use baton_policy::{Candidate, Facts, Knowledge, Order, Policy};
+use baton_run::HandoffMode;
 use baton_upstream::{ModelNames, Upstream};
 
 use crate::versions::Drawing;
@@ -41,6 +42,8 @@ pub struct Route {
     pub pool: Vec<ModelName>,
     /// The policy.
     pub policy: Arc<Policy>,
+    /// Who may hand a conversation over.
+    pub handoff: HandoffMode,
 }
 
 /// Names, targets, upstreams.
@@ -86,6 +89,8 @@ pub struct Pool {
     pub policy: Arc<Policy>,
     /// Whether the client named a list or a route, so that the answer names its target.
     pub named_many: bool,
+    /// Who may hand a conversation over, as the route says; `Off` where none was named.
+    pub handoff: HandoffMode,
 }
 
 /// What a request names and nobody knows.
@@ -279,11 +284,9 @@ impl Catalog {
             if let Ok(name) = name.parse::<ModelName>()
                 && let Some(route) = self.routes.get(&name)
             {
-                return self.pool(
-                    route.pool.iter().map(ModelName::as_str),
-                    named.unwrap_or(&route.policy),
-                    true,
-                );
+                let names = route.pool.iter().map(ModelName::as_str);
+                let pool = self.pool(names, named.unwrap_or(&route.policy), true)?;
+                return Ok(Pool { handoff: route.handoff, ..pool });
             }
             if let Some(name) = name.strip_prefix("policy/") {
                 let policy = self.policy(name, stored)?;
@@ -303,7 +306,8 @@ impl Catalog {
                 if candidates.is_empty() {
                     return Err(Unresolved::NoPool(policy.reference.name.clone()));
                 }
-                return Ok(Pool { candidates, policy: Arc::clone(policy), named_many: true });
+                let handoff = HandoffMode::Off;
+                return Ok(Pool { candidates, policy: Arc::clone(policy), named_many: true, handoff });
             }
         }
         self.pool(spec.names.iter().map(String::as_str), named.unwrap_or(&self.default_policy), spec.list)
@@ -332,7 +336,7 @@ impl Catalog {
                 candidates.push(Candidate { by_rule: true, ..candidate });
             }
         }
-        Ok(Pool { candidates, policy: Arc::clone(policy), named_many })
+        Ok(Pool { candidates, policy: Arc::clone(policy), named_many, handoff: HandoffMode::Off })
     }
 
     /// Every model that can be listed, those of known price only where there are any. Those of `echo` only

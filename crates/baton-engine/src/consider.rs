@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use baton_audit::IdSource;
+use baton_dialect::{Marks, conversation_marks};
 use baton_model::{ProviderName, Target};
-use baton_policy::{Context, Current, Features, Health, Inputs, Needs, Policy, Scorer};
+use baton_policy::{Context, Features, Health, Inputs, Needs, Policy, RunInputs, Scorer};
+use baton_run::HandoffMode;
 use tokio::time::Instant;
 
 use crate::engine::unresolved;
 use crate::features::{features, last_user_text};
 use crate::health::{Form, HealthBoard, Keys, Probe, Snapshot};
 use crate::prepare::{Converted, prepare};
-use crate::sticky::Sticky;
+use crate::sticky::{Held, Key, Sticky};
 use crate::versions::{Drawing, StoredPolicies};
 use crate::{Ask, ModelSpec, Pool, Refusal, RefusalKind, Settings};
 
@@ -27,6 +29,8 @@ pub(crate) struct Considered {
     pub(crate) probes: Vec<(Target, Probe)>,
     /// The version to plan with beside, where there is one.
     pub(crate) shadow: Option<Arc<Policy>>,
+    /// Where the conversation can be found again, if it may change hands.
+    pub(crate) marks: Option<Marks>,
 }
 
 /// What a request is considered for.
@@ -58,6 +62,11 @@ impl Outlook {
     ) -> Result<Considered, Refusal> {
         let stored = self.stored.load();
         let mut pool = Self::pool(ask, &settings, Drawing::new(&stored, ask))?;
+        let marks = if pool.handoff == HandoffMode::Off {
+            None
+        } else {
+            Some(conversation_marks(ask.dialect, &ask.body)?)
+        };
         let shadow = stored.shadow(&pool.policy).cloned();
         let converted = Converted::default();
         if ask.strict {
@@ -76,6 +85,13 @@ impl Outlook {
         if needs.scores {
             note_scores(ask, &features, &mut candidates);
         }
+        let held = match &marks {
+            Some(marks) => self.sticky.find(&ask.caller.principal, keys(ask, marks)),
+            None => needs.conversation.then(|| self.held(ask)).flatten(),
+        };
+        // What was handed over stays there, unless a rule or a model moves it again.
+        let handed = marks.is_some() && held.as_ref().is_some_and(|held| held.handed);
+        let current = held.filter(|_| handed || needs.conversation).map(|held| held.current);
         let random = needs.dice.then(rand::random::<u32>).map_or(0, u64::from);
         let inputs = Box::new(Inputs {
             policy: pool.policy.reference.clone(),
@@ -86,19 +102,25 @@ impl Outlook {
             providers: ask.providers.clone(),
             wishes: ask.wishes.clone(),
             context: needs.context.then(|| Box::new(self.context(ask))),
-            current: needs.conversation.then(|| self.current(ask)).flatten(),
+            current,
             judged: None,
+            run: handed.then(|| Box::new(RunInputs { turn: 1, hop: 1, ..RunInputs::default() })),
             passes: None,
             random,
         });
-        Ok(Considered { settings, pool, inputs, converted, probes, shadow })
+        Ok(Considered { settings, pool, inputs, converted, probes, shadow, marks })
     }
 
     fn pool(ask: &Ask, settings: &Settings, stored: Drawing<'_>) -> Result<Pool, Refusal> {
         if let Some(byok) = &ask.byok {
             return Self::byok_pool(ask, byok, settings);
         }
-        settings.catalog.resolve_among(&ask.models, ask.policy.as_deref(), stored).map_err(unresolved)
+        let pool = settings.catalog.resolve_among(&ask.models, ask.policy.as_deref(), stored);
+        let mut pool = pool.map_err(unresolved)?;
+        if ask.models.hands_off() {
+            pool.handoff = HandoffMode::Both;
+        }
+        Ok(pool)
     }
 
     /// With a provider key of the client's own, the named provider is the only candidate.
@@ -115,7 +137,7 @@ impl Outlook {
         let named = byok.model.clone().or_else(|| ask.models.names.first().cloned()).unwrap_or_default();
         let prefix = format!("{provider}/");
         let full = format!("{provider}/{}", named.strip_prefix(&prefix).unwrap_or(&named));
-        let spec = ModelSpec { names: vec![full], list: ask.models.list };
+        let spec = ModelSpec { names: vec![full], list: ask.models.list, members: 0 };
         let mut pool = settings.catalog.resolve(&spec, None).map_err(unresolved)?;
         // The key was given for this provider alone.
         pool.candidates.retain(|candidate| !candidate.by_rule);
@@ -157,9 +179,17 @@ impl Outlook {
     }
 
     /// The target that the conversation is with.
-    fn current(&self, ask: &Ask) -> Option<Current> {
-        self.sticky.get(&ask.caller.principal, ask.labels.session.as_deref()?)
+    fn held(&self, ask: &Ask) -> Option<Held> {
+        self.sticky.find(&ask.caller.principal, [Key::Session(ask.labels.session.clone()?)])
     }
+}
+
+/// By what a conversation is known, the surest first.
+pub(crate) fn keys(ask: &Ask, marks: &Marks) -> impl Iterator<Item = Key> {
+    let session = ask.labels.session.clone().map(Key::Session);
+    let cache = ask.body.read::<String>("prompt_cache_key").ok().flatten().map(Key::Cache);
+    let calls: Vec<Key> = marks.answered.iter().cloned().map(Key::Call).collect();
+    session.into_iter().chain(cache).chain(calls).chain(marks.before.map(Key::Prefix))
 }
 
 /// How many credentials a provider has.
@@ -178,7 +208,7 @@ fn note_what_is_not_carried(
         let target = &candidate.target;
         let Some(upstream) = settings.catalog.upstream(&target.provider) else { continue };
         let most = candidate.facts.capabilities.max_output_tokens;
-        candidate.not_carried = prepare(ask, converted, upstream, target, most)?.dropped;
+        candidate.not_carried = prepare(ask, converted, upstream, target, most, None)?.dropped;
     }
     Ok(())
 }

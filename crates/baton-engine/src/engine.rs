@@ -3,22 +3,29 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use baton_audit::{Decision, DecisionKind, IdSource, Journal, JournalError, Record, Shadow};
-use baton_model::{DecisionId, Fault, FaultKind, RunId, Target};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use baton_access::Sealer;
+use baton_audit::{Decision, DecisionKind, HandoffNote, IdSource, Journal, JournalError, Record};
+use baton_dialect::observed_transfers;
+use baton_model::{Fault, FaultKind, RawJson, Target};
 use baton_policy::{
-    Candidate, History, Inputs, Next, PLANNER_VERSION, Plan, Planned, Reason, ReasonCode, ReasonSource,
-    Rejection, Row, Stage, Verdict, next, plan, reaction,
+    Candidate, History, Next, Plan, Planned, Reason, ReasonCode, ReasonSource, Rejection, Row, RunEvent,
+    Stage, Verdict, next, plan, reaction,
 };
+use baton_tools::{Registry, ServerRef, ToolSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempt::{Failed, Failure, attempt};
-use crate::consider::{Considered, Outlook, Purpose, credentials};
+use crate::attempt::{Body, Failed, Failure, NoAnswer, Opened, attempt};
+use crate::consider::{Outlook, Purpose, credentials};
+use crate::course::Course;
 use crate::effects::changed;
-use crate::health::{Form, HealthBoard, Keys, Picked, Probe};
-use crate::prepare::Converted;
+use crate::health::{HealthBoard, Picked};
+use crate::prepare::{Converted, Prepared};
+use crate::run::{Choice, Run};
 use crate::versions::{StoredPolicies, beside};
-use crate::{Ask, Head, Pool, Refusal, RefusalKind, Reply, Settings, Unresolved};
+use crate::{Ask, Head, Refusal, RefusalKind, Reply, ReplyBody, Settings, Unresolved};
 
 /// A sync that is late by more than this stops new requests: an answer could not be recorded in time.
 const SYNC_LATE_MS: u64 = 500;
@@ -28,45 +35,11 @@ const SYNC_LATE_MS: u64 = 500;
 pub struct Engine {
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) journal: Arc<Journal>,
+    sealer: Sealer,
+    tools: Registry,
     pub(crate) outlook: Outlook,
     pub(crate) ids: IdSource,
     pub(crate) stopping: CancellationToken,
-}
-
-/// One request on its way.
-pub(crate) struct Run<'a> {
-    pub(crate) ask: &'a Ask,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) pool: Pool,
-    /// A cheap estimate from the bytes.
-    pub(crate) input_tokens: u64,
-    pub(crate) converted: Converted,
-    pub(crate) id: RunId,
-    /// When everything before the answer's content must be done.
-    pub(crate) deadline: Instant,
-    pub(crate) attempts: u32,
-    pub(crate) parent: Option<DecisionId>,
-    /// The credentials of the present target that were tried.
-    tried: Vec<usize>,
-    /// What rules set and the client's dialect has no word for, and what of the client's wishes the
-    /// policy does not follow.
-    wordless: Vec<String>,
-    /// The rights to try targets that may be well again.
-    probes: Vec<(Target, Probe)>,
-    /// What the first decision of the plan carries; taken by it.
-    plan: Option<(Box<Inputs>, Vec<Row>)>,
-    /// What a policy on trial came to; taken by the same decision.
-    shadow: Option<Box<Shadow>>,
-}
-
-/// The choice that an attempt is made under.
-pub(crate) struct Choice {
-    pub(crate) kind: DecisionKind,
-    pub(crate) candidate: Candidate,
-    pub(crate) from: Option<Target>,
-    pub(crate) reason: Reason,
-    /// Which of the provider's credentials; none where the client brings one. Taken by the attempt.
-    pub(crate) credential: Option<Picked>,
 }
 
 impl Engine {
@@ -76,12 +49,16 @@ impl Engine {
     pub fn new(
         settings: Arc<Settings>,
         journal: Arc<Journal>,
+        sealer: Sealer,
+        tools: Registry,
         ids: IdSource,
         stopping: CancellationToken,
     ) -> Self {
         Self {
             settings: ArcSwap::new(settings),
             journal,
+            sealer,
+            tools,
             outlook: Outlook { ids: ids.clone(), ..Outlook::default() },
             ids,
             stopping,
@@ -138,29 +115,23 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refusal`], with the decision behind it where one was made.
-    pub async fn answer(&self, ask: &Ask) -> Result<Reply, Refusal> {
+    pub async fn answer(self: &Arc<Self>, ask: Ask) -> Result<Reply, Refusal> {
         self.admit()?;
-        let Considered { settings, pool, mut inputs, converted, probes, shadow } =
-            self.outlook.consider(self.settings(), ask, Purpose::Answer)?;
-        let wordless = pool.ignored(ask).collect();
-        let deadline = Instant::now() + pool.policy.timeouts().total;
-        let mut run = Run {
-            ask,
-            settings,
-            pool,
-            input_tokens: inputs.features.input_tokens,
-            converted,
-            id: self.ids.run(),
-            deadline,
-            attempts: 0,
-            parent: None,
-            tried: Vec::new(),
-            wordless,
-            probes,
-            plan: None,
-            shadow: None,
+        let ask = Arc::new(ask);
+        let mut considered = self.outlook.consider(self.settings(), &ask, Purpose::Answer)?;
+        let tools = match &ask.mcp_servers {
+            Some(named) => Some(self.open_tools(named).await?),
+            None => None,
         };
-        let Plan { order, table, reason, rule, stays, last_resort } = loop {
+        if let Some(tools) = &tools {
+            // A model that calls no tools is of no use then.
+            let more = u32::try_from(tools.tools().len()).unwrap_or(u32::MAX);
+            considered.inputs.features.tools = considered.inputs.features.tools.saturating_add(more);
+        }
+        let shadow = considered.shadow.take();
+        let mut run = Run::new(self, Arc::clone(&ask), considered);
+        let (mut inputs, _) = run.plan.take().unwrap_or_default();
+        let Plan { order, table, reason, rule, handoff, stays, last_resort } = loop {
             match plan(&run.pool.policy, run.settings.catalog.knowledge(), &inputs) {
                 Planned::Plan(plan) => break plan,
                 // Asked once: with an answer among the inputs, the next call gives a plan.
@@ -175,45 +146,81 @@ impl Engine {
             .collect();
         run.shadow = shadow.map(|trial| {
             let knowledge = run.settings.catalog.knowledge();
-            Box::new(beside(&trial, &run.pool.policy, knowledge, ask, &inputs, candidates.first()))
+            Box::new(beside(&trial, &run.pool.policy, knowledge, &ask, &inputs, candidates.first()))
         });
-        run.plan = Some((inputs, table));
         let policy = Arc::clone(&run.pool.policy);
         let rule = rule.and_then(|at| policy.document.rules.get(usize::try_from(at).ok()?));
-        let effects = rule.map(|rule| changed(ask, &rule.then)).transpose();
+        let effects = rule.map(|rule| changed(&ask, &rule.then)).transpose();
         let effects = effects.map_err(baton_dialect::DecodeError::from)?.flatten();
-        if let Some((ask, wordless)) = &effects {
-            run.ask = ask;
-            run.wordless.extend(wordless.iter().cloned());
+        if let Some((ask, wordless)) = effects {
+            run.ask = Arc::new(ask);
+            run.wordless.extend(wordless);
             run.converted = Converted::default();
         }
+        let tools = match rule.filter(|rule| !rule.then.mcp_servers.is_empty()) {
+            Some(rule) => Some(self.open_more_tools(ask.mcp_servers.as_ref(), &rule.then.mcp_servers).await?),
+            None => tools,
+        };
+        let course = match Course::of(&run, &inputs, &table, &order, rule.map(|rule| &rule.then), tools) {
+            Ok(course) => Some(course),
+            Err(disabled) => {
+                run.disabled = disabled;
+                None
+            }
+        };
+        self.observe(&mut run, candidates.first())?;
+        // A rule hands over only where rules may.
+        let handoff = handoff.filter(|_| run.pool.handoff.by_rules());
+        let from = handoff.and(inputs.current.as_ref()).map(|current| current.target.clone());
+        run.plan = Some((inputs, table));
         let mut candidates = candidates.into_iter();
         let Some(candidate) = candidates.next() else {
             return Err(self.refuse(&mut run, reason).await);
         };
         // Those who are tried later ask again then.
         run.probes.retain(|(target, _)| *target == candidate.target);
-        let kind = if stays { DecisionKind::Stay } else { DecisionKind::Select };
+        let kind = match (handoff, stays) {
+            (Some(_), _) => DecisionKind::Handoff,
+            (None, true) => DecisionKind::Stay,
+            (None, false) => DecisionKind::Select,
+        };
         let credential = self.first_credential(&run, &candidate.target);
-        let choice = Choice { kind, candidate, from: None, reason, credential };
+        let choice = Choice { kind, candidate, from, reason, credential };
         let retries = if last_resort { 0 } else { policy.document.fallback.retries };
-        self.drive(&mut run, choice, candidates, retries).await
+        if let Some(course) = course {
+            let others = candidates.collect();
+            return Box::pin(course.begin(self, run, choice, others, retries)).await;
+        }
+        match self.drive(&mut run, choice, candidates, retries).await {
+            Ok(Opened { head, body: Body::Whole(bytes), .. }) => {
+                Ok(Reply { head, body: ReplyBody::Whole(bytes) })
+            }
+            Ok(Opened { head, body: Body::Stream(flow), .. }) => {
+                Ok(Reply { head, body: ReplyBody::Stream(flow.into_stream()) })
+            }
+            Ok(Opened { head, body: Body::Turn(_), .. }) => {
+                Err(Refusal::failed(internal("a turn without a run"), head))
+            }
+            Err(NoAnswer::Refused(refusal)) => Err(*refusal),
+            Err(NoAnswer::Failed { target, failed }) => Err(self.stop(&mut run, &target, *failed)),
+        }
     }
 
-    async fn drive(
+    /// Makes attempts until one gives an answer, or nothing is left to try.
+    pub(crate) async fn drive(
         &self,
-        run: &mut Run<'_>,
+        run: &mut Run,
         mut choice: Choice,
         mut others: std::vec::IntoIter<Candidate>,
         retries: u32,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Opened, NoAnswer> {
         let mut attempts_on_target = 0;
         loop {
             attempts_on_target += 1;
             run.tried.extend(choice.credential.as_ref().map(|picked| picked.index));
             let failed = match attempt(self, run, &mut choice).await {
-                Ok(reply) => return Ok(reply),
-                Err(Failure::Refused(refusal)) => return Err(*refusal),
+                Ok(opened) => return Ok(opened),
+                Err(Failure::Refused(refusal)) => return Err(NoAnswer::Refused(refusal)),
                 Err(Failure::Failed(failed)) => failed,
             };
             let target = choice.candidate.target.clone();
@@ -274,20 +281,65 @@ impl Engine {
                             candidate,
                         }
                     }
-                    None => return Err(self.stop(run, &target, *failed)),
+                    None => return Err(NoAnswer::Failed { target, failed }),
                 },
-                Next::Stop => return Err(self.stop(run, &target, *failed)),
+                Next::Stop => return Err(NoAnswer::Failed { target, failed }),
             };
         }
     }
 
+    /// The tools of the servers that a request names.
+    async fn open_tools(&self, named: &RawJson) -> Result<ToolSet, Refusal> {
+        let refs = server_refs(named)?;
+        Ok(self.tools.open(&refs, TOOLS_PATIENCE).await)
+    }
+
+    /// The same, with those that a rule adds.
+    async fn open_more_tools(&self, named: Option<&RawJson>, more: &[String]) -> Result<ToolSet, Refusal> {
+        let mut refs = named.map(server_refs).transpose()?.unwrap_or_default();
+        refs.extend(more.iter().map(ServerRef::slug));
+        Ok(self.tools.open(&refs, TOOLS_PATIENCE).await)
+    }
+
+    /// Records the hand-overs that the client's own loop made just before this request.
+    fn observe(&self, run: &mut Run, to: Option<&Candidate>) -> Result<(), Refusal> {
+        for transfer in observed_transfers(run.ask.dialect, &run.ask.body)? {
+            let name = transfer.to.as_deref().map(|name| crate::ledger::cut(name, 64));
+            let reason = Reason::in_run(RunEvent::Observed { to: name });
+            let mut decision = run.decision(self, DecisionKind::Observe, to, None, reason);
+            decision.attempt = false;
+            self.journal
+                .append(&Record::Decision(Box::new(decision)))
+                .map_err(|error| not_recordable(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The note of a hand-over as it is recorded: what the model said of it is sealed for whom it concerns.
+    pub(crate) fn handed_over(
+        &self,
+        note: HandoffNote,
+        decision: &Decision,
+        prepared: &Prepared,
+    ) -> Box<HandoffNote> {
+        let said = note.said.as_deref().and_then(|said| {
+            let sealed = self.sealer.seal(&seal_context(decision), said.as_bytes()).ok()?;
+            Some(BASE64_STANDARD.encode(sealed))
+        });
+        Box::new(HandoffNote { said, left_out: u64::try_from(prepared.left_out).unwrap_or(u64::MAX), ..note })
+    }
+
+    /// What a model said of its hand-over, opened.
+    #[must_use]
+    pub fn said(&self, decision: &Decision) -> Option<String> {
+        let sealed = BASE64_STANDARD.decode(decision.handoff.as_ref()?.said.as_ref()?).ok()?;
+        let opened = self.sealer.open(&seal_context(decision), &sealed).ok()?;
+        String::from_utf8(opened).ok()
+    }
+
     /// The next candidate of the plan. One that is not well any more is passed over, unless it is the
     /// last.
-    fn next_candidate(
-        &self,
-        run: &mut Run<'_>,
-        others: &mut std::vec::IntoIter<Candidate>,
-    ) -> Option<Candidate> {
+    fn next_candidate(&self, run: &mut Run, others: &mut std::vec::IntoIter<Candidate>) -> Option<Candidate> {
         loop {
             let candidate = others.next()?;
             let keys = run.keys(&candidate.target);
@@ -299,12 +351,12 @@ impl Engine {
         }
     }
 
-    pub(crate) fn is_up(&self, run: &Run<'_>, target: &Target) -> bool {
+    pub(crate) fn is_up(&self, run: &Run, target: &Target) -> bool {
         self.outlook.health.view(target, run.keys(target), None, Instant::now()).down.is_none()
     }
 
     /// The credential to begin with; none where the client brings one.
-    fn first_credential(&self, run: &Run<'_>, target: &Target) -> Option<Picked> {
+    pub(crate) fn first_credential(&self, run: &Run, target: &Target) -> Option<Picked> {
         let count = credentials(&run.settings, &target.provider);
         (!run.brings_key(target)).then(|| self.credential(target, count))
     }
@@ -316,7 +368,7 @@ impl Engine {
     }
 
     /// A credential that this request has not tried with the target.
-    fn another_credential(&self, run: &Run<'_>, target: &Target) -> Option<Picked> {
+    fn another_credential(&self, run: &Run, target: &Target) -> Option<Picked> {
         if run.brings_key(target) {
             return None;
         }
@@ -325,7 +377,7 @@ impl Engine {
     }
 
     /// Records that nothing is left to try, and says so.
-    fn stop(&self, run: &mut Run<'_>, target: &Target, failure: Failed) -> Refusal {
+    pub(crate) fn stop(&self, run: &mut Run, target: &Target, failure: Failed) -> Refusal {
         let code = if reaction(failure.fault.kind).is_final() {
             ReasonCode::NotRetryable
         } else {
@@ -351,7 +403,7 @@ impl Engine {
     }
 
     /// Records that no candidate was eligible, and says why.
-    async fn refuse(&self, run: &mut Run<'_>, reason: Reason) -> Refusal {
+    async fn refuse(&self, run: &mut Run, reason: Reason) -> Refusal {
         let table: Vec<(Candidate, Row)> = run
             .plan
             .iter()
@@ -396,131 +448,22 @@ impl Engine {
     }
 }
 
-impl Run<'_> {
-    /// What is left until the total deadline.
-    pub(crate) fn time_left(&self) -> std::time::Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
+/// How long servers of tools may take to say what they have.
+const TOOLS_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 
-    /// Whether the client brings its own key for the target's provider.
-    pub(crate) fn brings_key(&self, target: &Target) -> bool {
-        self.ask.byok.as_ref().is_some_and(|byok| byok.provider == target.provider)
-    }
+fn server_refs(named: &RawJson) -> Result<Vec<ServerRef>, Refusal> {
+    let wrong = |message: String| {
+        let mut refusal = Refusal::new(RefusalKind::Invalid, message);
+        refusal.param = Some("mcp_servers".to_owned());
+        refusal
+    };
+    let named = named.read().map_err(|_error| wrong("`mcp_servers` cannot be read".to_owned()))?;
+    ServerRef::read(&named).map_err(|error| wrong(error.to_string()))
+}
 
-    /// Whose key goes to the target.
-    fn keys(&self, target: &Target) -> Keys {
-        if self.brings_key(target) {
-            Keys::Client
-        } else {
-            Keys::Own(credentials(&self.settings, &target.provider))
-        }
-    }
-
-    /// In which form the answer comes.
-    pub(crate) const fn form(&self) -> Form {
-        if self.ask.stream { Form::Stream } else { Form::Whole }
-    }
-
-    /// Whose conversation it is, where the policy looks at where conversations are.
-    pub(crate) fn conversation(&self) -> Option<(String, String)> {
-        let needs = self.pool.policy.needs(&self.ask.wishes);
-        let session = self.ask.labels.session.as_ref().filter(|_| needs.conversation)?;
-        Some((self.ask.caller.principal.clone(), session.clone()))
-    }
-
-    /// The right to try a target that may be well again, if this request has it.
-    pub(crate) fn take_probe(&mut self, target: &Target) -> Option<Probe> {
-        let at = self.probes.iter().position(|(of, _)| of == target)?;
-        Some(self.probes.swap_remove(at).1)
-    }
-
-    /// A request of the gateway's own within this one.
-    pub(crate) fn beside<'b>(&self, ask: &'b Ask, within: std::time::Duration) -> Run<'b> {
-        Run {
-            ask,
-            settings: Arc::clone(&self.settings),
-            pool: Pool { candidates: Vec::new(), policy: Arc::clone(&self.pool.policy), named_many: false },
-            input_tokens: crate::features::estimate(ask.body.body().len()),
-            converted: Converted::default(),
-            id: self.id,
-            deadline: self.deadline.min(Instant::now() + within),
-            attempts: 0,
-            parent: self.parent,
-            tried: Vec::new(),
-            wordless: Vec::new(),
-            probes: Vec::new(),
-            plan: None,
-            shadow: None,
-        }
-    }
-
-    /// The next decision of the run. The first one carries inputs and table.
-    pub(crate) fn decision(
-        &mut self,
-        engine: &Engine,
-        kind: DecisionKind,
-        to: Option<&Candidate>,
-        from: Option<Target>,
-        reason: Reason,
-    ) -> Decision {
-        let (inputs, table) =
-            self.plan.take().map_or((None, Vec::new()), |(inputs, table)| (Some(inputs), table));
-        let first = inputs.is_some();
-        let id = engine.ids.decision();
-        Decision {
-            id,
-            run: self.id,
-            request: self.ask.request,
-            parent: self.parent.replace(id),
-            at_ms: engine.ids.now_ms(),
-            turn: 1,
-            hop: 1,
-            kind,
-            principal: self.ask.caller.principal.clone(),
-            surface: self.ask.surface.to_owned(),
-            requested: self
-                .ask
-                .models
-                .names
-                .iter()
-                .map(|name| crate::ledger::cut(name, 256).to_owned())
-                .collect(),
-            from,
-            to: to.map(|candidate| candidate.target.clone()),
-            to_model: to.map(|candidate| candidate.model.clone()),
-            attempt: to.is_some(),
-            reason,
-            planner: PLANNER_VERSION,
-            config: self.settings.version.clone(),
-            inputs,
-            table,
-            shadow: if first { self.shadow.take() } else { None },
-            dropped_parameters: Vec::new(),
-            ignored_parameters: if first {
-                self.ask.ignored.iter().chain(&self.wordless).cloned().collect()
-            } else {
-                Vec::new()
-            },
-            labels: if first { self.ask.labels.clone() } else { baton_audit::Labels::default() },
-        }
-    }
-
-    /// What the response headers say under this decision.
-    pub(crate) fn head(&self, decision: &Decision, target: Option<&Target>) -> Head {
-        let policy = &self.pool.policy.reference;
-        Head {
-            run: self.id,
-            decision: decision.id,
-            target: target.map(ToString::to_string).unwrap_or_default(),
-            provider: target.map(|target| target.provider.to_string()).unwrap_or_default(),
-            policy: format!("{}@{}", policy.name, policy.version),
-            attempts: self.attempts,
-            reason: decision.reason.code.as_str(),
-            status: 200,
-            upstream: http::HeaderMap::new(),
-            table: Vec::new(),
-        }
-    }
+/// Where a sealed text belongs: to this decision of this caller.
+fn seal_context(decision: &Decision) -> Vec<u8> {
+    format!("handoff\0{}\0{}", decision.principal, decision.id).into_bytes()
 }
 
 /// What a surface is told where no candidate is left.

@@ -19,7 +19,7 @@ struct Explanation<'a> {
     provider: &'a str,
     policy: &'a str,
     attempts: u32,
-    handoffs: u32,
+    handoffs: usize,
     reason: &'a baton_policy::Reason,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped_parameters: Vec<&'a str>,
@@ -46,7 +46,7 @@ pub(crate) fn explanation(
         provider: &head.provider,
         policy: &head.policy,
         attempts: head.attempts,
-        handoffs: 0,
+        handoffs: head.handoffs,
         reason: &decision.reason,
         dropped_parameters: decision.dropped_parameters.iter().map(String::as_str).collect(),
         candidates,

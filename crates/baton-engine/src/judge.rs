@@ -6,15 +6,16 @@ use std::time::Duration;
 use baton_audit::DecisionKind;
 use baton_model::{Dialect, FaultKind, RawObject};
 use baton_policy::{Inputs, JudgeFailure, Judged, Question, Reason, ReasonCode, ReasonSource};
+use baton_run::HandoffWishes;
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::attempt::{Failure, attempt};
+use crate::attempt::{Body, Failure, attempt};
 use crate::consider::credentials;
-use crate::engine::{Choice, Run};
 use crate::features::last_user_text;
-use crate::{Ask, Engine, Explain, ModelSpec, ReplyBody};
+use crate::run::{Choice, Run};
+use crate::{Ask, Engine, Explain, ModelSpec};
 
 /// As much of the last user message as the judge is shown.
 const SHOWN: usize = 4 * 1024;
@@ -23,14 +24,14 @@ const ANSWER_TOKENS: u32 = 64;
 
 impl Engine {
     /// Asks the judge. Whatever happens is an answer: a judge that fails is passed over.
-    pub(crate) async fn ask_judge(&self, run: &mut Run<'_>, inputs: &Inputs, question: &Question) -> Judged {
+    pub(crate) async fn ask_judge(&self, run: &mut Run, inputs: &Inputs, question: &Question) -> Judged {
         let Ok(candidate) = run.settings.catalog.candidate(question.judge.as_str()) else {
             return Judged::Failed(JudgeFailure::Fault);
         };
         if !self.is_up(run, &candidate.target) {
             return Judged::Failed(JudgeFailure::Fault);
         }
-        let Some(ask) = question_for(run.ask, inputs, question) else {
+        let Some(ask) = question_for(&run.ask, inputs, question) else {
             return Judged::Failed(JudgeFailure::Fault);
         };
         let text = format!("{} is asked which of {} models fits", candidate.target, question.choices.len());
@@ -43,7 +44,7 @@ impl Engine {
             reason: Reason { code: ReasonCode::AsksJudge, text, source: ReasonSource::Policy },
             credential,
         };
-        let mut side = run.beside(&ask, Duration::from_millis(question.timeout_ms));
+        let mut side = run.beside(ask, Duration::from_millis(question.timeout_ms));
         let asked = attempt(self, &mut side, &mut choice).await;
         run.parent = side.parent;
         match asked {
@@ -51,9 +52,9 @@ impl Engine {
                 Judged::Failed(JudgeFailure::Timeout)
             }
             Err(Failure::Failed(_) | Failure::Refused(_)) => Judged::Failed(JudgeFailure::Fault),
-            Ok(reply) => match reply.body {
-                ReplyBody::Whole(body) => choice_of(&body, question),
-                ReplyBody::Stream(_) => Judged::Failed(JudgeFailure::Fault),
+            Ok(opened) => match opened.body {
+                Body::Whole(body) => choice_of(&body, question),
+                Body::Stream(_) | Body::Turn(_) => Judged::Failed(JudgeFailure::Fault),
             },
         }
     }
@@ -92,7 +93,9 @@ fn question_for(ask: &Ask, inputs: &Inputs, question: &Question) -> Option<Ask> 
     Some(Ask {
         dialect: Dialect::OpenaiChat,
         body: RawObject::parse(body.to_string().into()).ok()?,
-        models: ModelSpec { names: vec![question.judge.to_string()], list: false },
+        models: ModelSpec { names: vec![question.judge.to_string()], list: false, members: 0 },
+        handoff: HandoffWishes::default(),
+        mcp_servers: None,
         stream: false,
         forward: HeaderMap::new(),
         query: None,

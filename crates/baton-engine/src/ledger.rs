@@ -6,7 +6,8 @@ use std::time::Duration;
 use baton_audit::{
     Decision, IdSource, Journal, JournalError, Outcome, OutcomeStatus, Receipt, Record, UsageSource,
 };
-use baton_model::{DecisionId, Fault, FaultKind, FinishReason, Price, Target, Usage};
+use baton_model::{DecisionId, Fault, FaultKind, FinishReason, NanoUsd, Price, Target, Usage};
+use baton_policy::Current;
 use baton_telemetry::AttemptEnded;
 use baton_upstream::limits;
 use http::HeaderMap;
@@ -15,8 +16,8 @@ use tracing::Span;
 
 use crate::Engine;
 use crate::features::estimate;
-use crate::health::{Attempted, Ended, Form, HealthBoard};
-use crate::sticky::Sticky;
+use crate::health::{Attempted, Form, HealthBoard};
+use crate::sticky::{Held, Key, Sticky};
 
 /// An attempt whose decision is written and whose outcome is not.
 ///
@@ -40,6 +41,14 @@ pub(crate) struct OpenAttempt {
     /// What is known so far.
     pub(crate) seen: Seen,
     closed: bool,
+}
+
+/// What an attempt came to that ended well.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    pub(crate) finish: Option<FinishReason>,
+    pub(crate) usage: Option<Usage>,
+    pub(crate) cost: Option<NanoUsd>,
 }
 
 /// What an attempt is made with, as far as its end has to know.
@@ -138,9 +147,20 @@ impl OpenAttempt {
         }
     }
 
+    /// Where the decision stands in the journal.
+    pub(crate) const fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
     /// Records a whole answer.
-    pub(crate) fn succeed(mut self) {
+    pub(crate) fn succeed(mut self) -> Ended {
         self.close(OutcomeStatus::Ok, None);
+        let usage = self.seen.usage.or_else(|| self.estimated_usage());
+        Ended {
+            finish: self.seen.finish,
+            usage,
+            cost: self.terms.price.zip(usage).map(|(price, usage)| price.cost(&usage)),
+        }
     }
 
     /// Records a failure.
@@ -198,7 +218,9 @@ impl OpenAttempt {
             self.terms.conversation.as_ref().filter(|_| status == OutcomeStatus::Ok)
         {
             let cached = counted.map_or(self.terms.input_estimate, |usage| usage.input_tokens);
-            self.sticky.put(principal, session, &self.target, cached);
+            let current = Current { target: self.target.clone(), cached_tokens: cached };
+            let held = Held { current, handed: false };
+            self.sticky.put(principal, [Key::Session(session.clone())], &held);
         }
         self.record_span(&outcome);
         // Space was reserved with the decision, so this fails only with the disk itself. The
@@ -215,7 +237,7 @@ impl OpenAttempt {
         }
         let since = |at: Instant| at.saturating_duration_since(self.started);
         let now = Instant::now();
-        let ended = Ended {
+        let ended = crate::health::Ended {
             fault,
             retry_after: self.retry_after,
             default_cooldown: self.terms.cooldown,

@@ -100,6 +100,7 @@ impl Engine {
         let target = candidate.target.clone();
         let decision = self.pass_decision(&pass, &settings.version, candidate, inputs, planned);
         let mut head = Head {
+            handoffs: 0,
             run: decision.run,
             decision: decision.id,
             target: target.to_string(),
@@ -203,7 +204,7 @@ impl Engine {
         let Some(upstream) = upstream else {
             return Ok(TokenCount::Estimated(estimate(ask.body.body().len())));
         };
-        let prepared = prepare(ask, &Converted::default(), upstream, &target, None)?;
+        let prepared = prepare(ask, &Converted::default(), upstream, &target, None, None)?;
         let pass = Pass {
             request: ask.request,
             surface: ask.surface,
@@ -255,6 +256,8 @@ impl Engine {
             inputs: Some(Box::new(inputs)),
             table: planned.table,
             shadow: None,
+            handoff: None,
+            tools: Vec::new(),
             dropped_parameters: Vec::new(),
             ignored_parameters: Vec::new(),
             labels: pass.labels.clone(),

@@ -4,13 +4,16 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use baton_dialect::{
-    DecodeError, EncodeTarget, decode_request, encode_request, repair_request, stream_usage,
+    Additions, DecodeError, EncodeTarget, decode_request, encode_request, extend_request, repair_request,
+    stream_usage,
 };
-use baton_model::{Dialect, RawObject, Request, Target};
+use baton_model::{Dialect, Message, RawJson, RawObject, Request, Target, Tool};
+use baton_run::{History, view};
 use baton_upstream::Upstream;
 use bytes::Bytes;
 
 use crate::Ask;
+use crate::leg::Leg;
 
 /// A body ready for one target.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct Prepared {
     pub(crate) body: Vec<Bytes>,
     /// What the target cannot carry.
     pub(crate) dropped: Vec<String>,
+    /// How many thinking parts of the conversation only their origin can read.
+    pub(crate) left_out: usize,
     /// Whether the answer needs converting.
     pub(crate) lane: Lane,
     /// Whether the client asked for usage on its stream.
@@ -38,21 +43,36 @@ pub(crate) enum Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Converted(OnceLock<Request>);
 
+impl Converted {
+    fn request(&self, ask: &Ask) -> Result<&Request, DecodeError> {
+        match self.0.get() {
+            Some(request) => Ok(request),
+            None => {
+                let request = decode_request(ask.dialect, &ask.body)?;
+                Ok(self.0.get_or_init(|| request))
+            }
+        }
+    }
+}
+
 pub(crate) fn prepare(
     ask: &Ask,
     converted: &Converted,
     upstream: &Upstream,
     target: &Target,
     max_output_tokens: Option<u64>,
+    leg: Option<&Leg>,
 ) -> Result<Prepared, DecodeError> {
     let dialect = upstream.dialect();
     let quirks = upstream.quirks();
-    let mut prepared = if ask.dialect == dialect {
-        fast(ask, target)?
-    } else {
-        let most =
-            max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
-        slow(ask, converted, dialect, target, most)?
+    let most =
+        max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
+    let more = leg.map(|leg| More::of(leg, target));
+    let mut prepared = match more {
+        Some(more) if ask.dialect == dialect && more.can_be_spliced() => spliced(ask, target, &more)?,
+        Some(more) => rewritten(ask, converted, dialect, target, most, more)?,
+        None if ask.dialect == dialect => fast(ask, target)?,
+        None => slow(ask, converted, dialect, target, most)?,
     };
     if dialect == Dialect::OpenaiChat && !quirks.is_none() {
         let body = RawObject::parse(prepared.body.concat().into())?;
@@ -64,10 +84,74 @@ pub(crate) fn prepare(
     Ok(prepared)
 }
 
+/// What a turn of a longer run adds.
+struct More {
+    tools: Vec<Tool>,
+    messages: Vec<Message>,
+    settings: Vec<(String, RawJson)>,
+    history: History,
+    /// How many of the messages come with the hop itself, and after it.
+    kept: usize,
+}
+
+impl More {
+    fn of(leg: &Leg, target: &Target) -> Self {
+        let member = leg.terms.member(target);
+        let messages = leg.machine.added(member.unwrap_or(usize::MAX));
+        Self {
+            tools: member.map(|member| leg.tools(member)).unwrap_or_default(),
+            kept: messages.len() - leg.machine.handed_at().unwrap_or(0).min(messages.len()),
+            messages,
+            settings: member.map(|member| leg.settings(member).to_vec()).unwrap_or_default(),
+            history: leg.history(),
+        }
+    }
+
+    /// Whether the client's bytes can stay as they are, with the additions behind them.
+    fn can_be_spliced(&self) -> bool {
+        self.history == History::Full
+    }
+}
+
+/// A turn of a longer run in the client's own dialect.
+fn spliced(ask: &Ask, target: &Target, more: &More) -> Result<Prepared, DecodeError> {
+    let additions = Additions { tools: &more.tools, messages: &more.messages, settings: &more.settings };
+    Ok(edited(ask, target, extend_request(ask.dialect, &ask.body, &additions)?))
+}
+
+/// A turn of a longer run, through the conversation model.
+fn rewritten(
+    ask: &Ask,
+    converted: &Converted,
+    dialect: Dialect,
+    target: &Target,
+    default_max_tokens: u64,
+    more: More,
+) -> Result<Prepared, DecodeError> {
+    let mut request = if more.settings.is_empty() {
+        converted.request(ask)?.clone()
+    } else {
+        let edits: Vec<(&str, Option<Bytes>)> = more
+            .settings
+            .iter()
+            .map(|(key, value)| (key.as_str(), Some(Bytes::copy_from_slice(value.get().as_bytes()))))
+            .collect();
+        decode_request(ask.dialect, &RawObject::parse(ask.body.rewrite(&edits).concat().into())?)?
+    };
+    request.messages.extend(more.messages);
+    request.messages = view(request.messages, more.kept, more.history, None);
+    request.tools.extend(more.tools);
+    Ok(encoded(ask, &request, dialect, target, default_max_tokens))
+}
+
 fn fast(ask: &Ask, target: &Target) -> Result<Prepared, DecodeError> {
+    Ok(edited(ask, target, repair_request(ask.dialect, &ask.body)?))
+}
+
+/// The client's own body with these edits, and with those that every target needs.
+fn edited<'b>(ask: &'b Ask, target: &Target, mut edits: Vec<(&'b str, Option<Bytes>)>) -> Prepared {
     let body = &ask.body;
     let usage = if ask.stream { Some(stream_usage(ask.dialect, body)) } else { None };
-    let mut edits = repair_request(ask.dialect, body)?;
     let quoted = json_string(target.model.as_str());
     if body.get("model") != Some(quoted.as_bytes()) {
         edits.push(("model", Some(Bytes::from(quoted.into_owned()))));
@@ -83,7 +167,7 @@ fn fast(ask: &Ask, target: &Target) -> Result<Prepared, DecodeError> {
         edits.push((key, Some(value)));
     }
     let slices = if edits.is_empty() { vec![body.body().clone()] } else { body.rewrite(&edits) };
-    Ok(Prepared { body: slices, dropped: Vec::new(), lane: Lane::Fast, client_wants_usage })
+    Prepared { body: slices, dropped: Vec::new(), left_out: 0, lane: Lane::Fast, client_wants_usage }
 }
 
 fn slow(
@@ -93,24 +177,28 @@ fn slow(
     target: &Target,
     default_max_tokens: u64,
 ) -> Result<Prepared, DecodeError> {
-    let request = match converted.0.get() {
-        Some(request) => request,
-        None => {
-            let request = decode_request(ask.dialect, &ask.body)?;
-            converted.0.get_or_init(|| request)
-        }
-    };
+    Ok(encoded(ask, converted.request(ask)?, dialect, target, default_max_tokens))
+}
+
+fn encoded(
+    ask: &Ask,
+    request: &Request,
+    dialect: Dialect,
+    target: &Target,
+    default_max_tokens: u64,
+) -> Prepared {
     let encoded = encode_request(
         dialect,
         request,
         &EncodeTarget { model: target.model.as_str(), stream: ask.stream, default_max_tokens },
     );
-    Ok(Prepared {
+    Prepared {
         body: vec![Bytes::from(encoded.body)],
         dropped: encoded.dropped,
+        left_out: encoded.left_out,
         lane: Lane::Slow,
         client_wants_usage: request.stream_usage,
-    })
+    }
 }
 
 /// A text as JSON; names need no escaping but for quotes, backslashes and what is not printable.

@@ -7,14 +7,16 @@
 //! - **Never here:** clocks, sockets, the journal.
 
 use baton_dialect::{
-    ErrorBody, Observation, StreamDecoder, StreamEncoder, StreamOptions, end_frame, error_frame, error_word,
-    observe_event, rename_event, stream_decoder, stream_encoder,
+    ErrorBody, Gate, Joiner, Observation, Show, StreamDecoder, StreamEncoder, StreamOptions, end_frame,
+    error_frame, error_word, observe_event, rename_event, stream_decoder, stream_encoder,
 };
 use baton_model::{Dialect, Fault, FaultKind, StreamEvent};
 use baton_net::sse::{DEFAULT_EVENT_LIMIT, Passage, SseDecoder, SseError, SseEvent};
+use baton_run::CallGate;
 use bytes::Bytes;
 
 use crate::ledger::Seen;
+use crate::said::Said;
 
 /// Most bytes that are held back while there is no content yet.
 const HOLD_LIMIT: usize = 64 * 1024;
@@ -27,8 +29,10 @@ pub(crate) struct Pump {
     /// Neighbours that go out as one piece.
     passage: Passage,
     out_bytes: usize,
-    /// Whether content has come.
+    /// Whether content has come that the client sees.
     committed: bool,
+    /// Whether content has come, seen or not.
+    began: bool,
     /// Whether the upstream said that it is done.
     ended: bool,
 }
@@ -46,6 +50,28 @@ enum StreamLane {
         encoder: Box<dyn StreamEncoder>,
         events: Vec<StreamEvent>,
     },
+    /// A turn of a longer run.
+    Joined {
+        join: Box<Join>,
+        events: Vec<StreamEvent>,
+    },
+}
+
+/// What joins a turn's stream to the streams of the turns before.
+pub(crate) struct Join {
+    pub(crate) joiner: Joiner,
+    pub(crate) calls: Calls,
+    /// Everything that the turn said.
+    pub(crate) said: Said,
+}
+
+/// Asks the run which calls a client may see, and remembers which it may not.
+pub(crate) struct Calls(pub(crate) CallGate);
+
+impl Gate for Calls {
+    fn call(&mut self, _id: &str, name: &str) -> Show {
+        if self.0.may_see(name) { Show::Pass } else { Show::Hide }
+    }
 }
 
 impl Pump {
@@ -62,6 +88,23 @@ impl Pump {
         Self::new(client, lane)
     }
 
+    /// A turn of a longer run, whose end is not the stream's.
+    pub(crate) fn joined(client: Dialect, (join, opening): (Join, Vec<u8>)) -> Self {
+        let mut pump = Self::new(client, StreamLane::Joined { join: Box::new(join), events: Vec::new() });
+        if !opening.is_empty() {
+            pump.push(opening.into());
+        }
+        pump
+    }
+
+    /// What joins this turn's stream to the next one's.
+    pub(crate) fn into_join(self) -> Option<Join> {
+        match self.lane {
+            StreamLane::Joined { join, .. } => Some(*join),
+            StreamLane::Fast { .. } | StreamLane::Slow { .. } => None,
+        }
+    }
+
     fn new(client: Dialect, lane: StreamLane) -> Self {
         Self {
             client,
@@ -71,6 +114,7 @@ impl Pump {
             passage: Passage::default(),
             out_bytes: 0,
             committed: false,
+            began: false,
             ended: false,
         }
     }
@@ -78,6 +122,11 @@ impl Pump {
     /// Whether what is collected may be sent: content has come, or too much is held back.
     pub(crate) const fn committed(&self) -> bool {
         self.committed || self.out_bytes > HOLD_LIMIT
+    }
+
+    /// Whether there was content, seen by the client or not.
+    pub(crate) const fn began(&self) -> bool {
+        self.began || self.committed
     }
 
     /// Whether the upstream said that it is done.
@@ -127,6 +176,7 @@ impl Pump {
                 encoder.end(&mut bytes);
                 self.push(bytes.into());
             }
+            StreamLane::Joined { .. } => {}
         }
         Ok(())
     }
@@ -146,6 +196,11 @@ impl Pump {
             StreamLane::Slow { encoder, .. } => {
                 let mut bytes = Vec::new();
                 encoder.fail(&error, &mut bytes);
+                bytes.into()
+            }
+            StreamLane::Joined { join, .. } => {
+                let mut bytes = Vec::new();
+                join.joiner.fail(&error, &mut bytes);
                 bytes.into()
             }
         }
@@ -204,6 +259,29 @@ impl Pump {
                         break;
                     }
                 }
+                if !bytes.is_empty() {
+                    self.push(bytes.into());
+                }
+            }
+            StreamLane::Joined { join, events } => {
+                events.clear();
+                let mut bytes = Vec::new();
+                let Join { joiner, calls, said } = join.as_mut();
+                joiner.pass(name, &event.data, calls, &mut bytes, events)?;
+                for event in events.drain(..) {
+                    match event {
+                        StreamEvent::Error(fault) => return Err(fault),
+                        StreamEvent::End => {
+                            self.ended = true;
+                            seen.upstream_done = true;
+                        }
+                        _ => {}
+                    }
+                    self.began |= event.is_content();
+                    note_event(&event, seen);
+                    said.add(event);
+                }
+                self.committed |= joiner.showed_content();
                 if !bytes.is_empty() {
                     self.push(bytes.into());
                 }

@@ -79,6 +79,18 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// The same for a client that has part of its answer already.
+    pub(crate) fn into_fault(self) -> Fault {
+        let kind = match self.kind {
+            RefusalKind::Failed(kind) => kind,
+            RefusalKind::NotRecordable | RefusalKind::Unwell => FaultKind::Overloaded,
+            _ => FaultKind::Internal,
+        };
+        Fault::new(kind, self.message)
+    }
+}
+
 impl From<DecodeError> for Refusal {
     fn from(error: DecodeError) -> Self {
         let mut refusal = Self::new(RefusalKind::Invalid, error.message);

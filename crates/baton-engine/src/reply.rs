@@ -8,8 +8,11 @@ use baton_model::{DecisionId, Fault, RunId};
 use baton_policy::{Candidate, Row};
 use bytes::Bytes;
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::HeaderMap;
+
+use crate::Refusal;
 
 /// An answer on its way to the client.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Head {
     pub policy: String,
     /// How many attempts were made.
     pub attempts: u32,
+    /// How often the conversation was handed over.
+    pub handoffs: usize,
     /// The reason's code.
     pub reason: &'static str,
     /// The upstream's status and the headers that may be shown.
@@ -52,6 +57,33 @@ pub enum ReplyBody {
     Whole(Bytes),
     /// Piece by piece.
     Stream(AnswerStream),
+    /// All of it, later: it is certain that there will be an answer, and that it takes long.
+    Coming(ComingAnswer),
+}
+
+/// A whole answer that is still being made. Dropping it closes the upstream and records that the
+/// client left.
+pub struct ComingAnswer(BoxFuture<'static, Result<(Head, Bytes), Box<Refusal>>>);
+
+impl ComingAnswer {
+    /// The answer that this comes to.
+    pub fn new(answer: impl Future<Output = Result<(Head, Bytes), Box<Refusal>>> + Send + 'static) -> Self {
+        Self(Box::pin(answer))
+    }
+}
+
+impl Future for ComingAnswer {
+    type Output = Result<(Head, Bytes), Box<Refusal>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for ComingAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ComingAnswer")
+    }
 }
 
 /// An answer in pieces. Dropping it closes the upstream and records that the client left.

@@ -1,16 +1,36 @@
 //! Remembers which target a conversation is with, so that its prompt cache is not lost without a gain.
 //!
-//! A conversation is what a caller names by one session id. What is remembered is bounded, and
-//! forgetting it costs a fresh choice, nothing else.
+//! A conversation is known by what its caller calls it, by the tool calls that it was given, or by how
+//! it begins. What is remembered is bounded, and forgetting it costs a fresh choice, nothing else.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use baton_model::Target;
 use baton_policy::Current;
 
 /// How many conversations are remembered, in each of two generations.
 const KEPT: usize = 32_768;
+
+/// By what a conversation is known to its caller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    /// The session's id.
+    Session(String),
+    /// `prompt_cache_key`.
+    Cache(String),
+    /// The id of a tool call that the client was given.
+    Call(String),
+    /// The hash of all messages before an assistant's turn.
+    Prefix(u128),
+}
+
+/// Where a conversation is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) current: Current,
+    /// Whether it was handed over to there. Then no order takes it away again: somebody meant it so.
+    pub(crate) handed: bool,
+}
 
 /// The targets of conversations.
 #[derive(Debug, Default)]
@@ -21,37 +41,41 @@ pub(crate) struct Sticky {
 /// The young fill up, become the old, and the old are forgotten: what is asked for stays young.
 #[derive(Debug, Default)]
 struct Generations {
-    young: HashMap<(String, String), Current>,
-    old: HashMap<(String, String), Current>,
+    young: HashMap<(String, Key), Held>,
+    old: HashMap<(String, Key), Held>,
 }
 
 impl Sticky {
-    /// The target that a conversation is with.
-    pub(crate) fn get(&self, principal: &str, session: &str) -> Option<Current> {
-        let key = (principal.to_owned(), session.to_owned());
+    /// The target that a conversation is with, by the first of the keys that is known.
+    pub(crate) fn find(&self, principal: &str, keys: impl IntoIterator<Item = Key>) -> Option<Held> {
         let mut kept = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(current) = kept.young.get(&key) {
-            return Some(current.clone());
-        }
-        let current = kept.old.remove(&key)?;
-        kept.put(key, current.clone());
-        Some(current)
+        keys.into_iter().find_map(|key| kept.get((principal.to_owned(), key)))
     }
 
     /// Notes a target that answered, and how much its prompt cache is expected to hold from now on.
-    pub(crate) fn put(&self, principal: &str, session: &str, target: &Target, cached_tokens: u64) {
-        let current = Current { target: target.clone(), cached_tokens };
+    pub(crate) fn put(&self, principal: &str, keys: impl IntoIterator<Item = Key>, held: &Held) {
         let mut kept = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.put((principal.to_owned(), session.to_owned()), current);
+        for key in keys {
+            kept.put((principal.to_owned(), key), held.clone());
+        }
     }
 }
 
 impl Generations {
-    fn put(&mut self, key: (String, String), current: Current) {
+    fn get(&mut self, key: (String, Key)) -> Option<Held> {
+        if let Some(held) = self.young.get(&key) {
+            return Some(held.clone());
+        }
+        let held = self.old.remove(&key)?;
+        self.put(key, held.clone());
+        Some(held)
+    }
+
+    fn put(&mut self, key: (String, Key), held: Held) {
         if self.young.len() >= KEPT && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(key, current);
+        self.young.insert(key, held);
     }
 }
 
@@ -59,31 +83,48 @@ impl Generations {
 mod tests {
     use super::*;
 
+    fn session(name: &str) -> [Key; 1] {
+        [Key::Session(name.to_owned())]
+    }
+
+    fn held(target: &str) -> Held {
+        let current = Current { target: target.parse().unwrap(), cached_tokens: 7 };
+        Held { current, handed: false }
+    }
+
     #[test]
     fn a_conversation_is_its_callers_own() {
         let sticky = Sticky::default();
-        sticky.put("key_a", "s", &"x/m".parse().unwrap(), 7);
-        assert_eq!(sticky.get("key_b", "s"), None);
-        assert_eq!(
-            sticky.get("key_a", "s"),
-            Some(Current { target: "x/m".parse().unwrap(), cached_tokens: 7 })
-        );
+        sticky.put("key_a", session("s"), &held("x/m"));
+        assert_eq!(sticky.find("key_b", session("s")), None);
+        assert_eq!(sticky.find("key_a", session("s")), Some(held("x/m")));
+    }
+
+    #[test]
+    fn the_first_key_that_is_known_counts() {
+        let sticky = Sticky::default();
+        sticky.put("k", [Key::Call("c".to_owned())], &held("x/called"));
+        sticky.put("k", [Key::Prefix(7)], &held("x/prefix"));
+        let found = |keys: Vec<Key>| sticky.find("k", keys);
+        let call = |id: &str| Key::Call(id.to_owned());
+        assert_eq!(found(vec![call("other"), call("c"), Key::Prefix(7)]), Some(held("x/called")));
+        assert_eq!(found(vec![call("other"), Key::Prefix(7)]), Some(held("x/prefix")));
+        assert_eq!(found(vec![Key::Session("c".to_owned())]), None, "kinds of keys are told apart");
     }
 
     #[test]
     fn what_is_asked_for_outlives_what_is_not() {
         let sticky = Sticky::default();
-        let target: Target = "x/m".parse().unwrap();
-        sticky.put("k", "asked", &target, 0);
-        sticky.put("k", "not", &target, 0);
+        sticky.put("k", session("asked"), &held("x/m"));
+        sticky.put("k", session("not"), &held("x/m"));
         for round in 0..2 {
             for n in 0..KEPT {
-                sticky.put("k", &format!("{round}-{n}"), &target, 0);
+                sticky.put("k", session(&format!("{round}-{n}")), &held("x/m"));
             }
-            let asked = sticky.get("k", "asked");
+            let asked = sticky.find("k", session("asked"));
             assert!(round > 0 || asked.is_some());
         }
-        assert!(sticky.get("k", "asked").is_some());
-        assert_eq!(sticky.get("k", "not"), None);
+        assert!(sticky.find("k", session("asked")).is_some());
+        assert_eq!(sticky.find("k", session("not")), None);
     }
 }

@@ -36,6 +36,9 @@ pub struct Inputs {
     /// The target that the conversation is with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<Current>,
+    /// Where the run is, between its turns. Not there when a request begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Box<RunInputs>>,
     /// What the judge said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<Judged>,
@@ -45,6 +48,18 @@ pub struct Inputs {
     /// A random number, where the order throws dice.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub random: u64,
+}
+
+impl Inputs {
+    /// Who has the conversation, if anybody has.
+    #[must_use]
+    pub fn holder(&self) -> Option<&Target> {
+        let asked = self.run.as_ref().and_then(|run| run.asked.as_ref());
+        asked
+            .and_then(|asked| self.candidates.get(usize::try_from(asked.from).ok()?))
+            .map(|candidate| &candidate.target)
+            .or_else(|| self.current.as_ref().map(|current| &current.target))
+    }
 }
 
 /// What is known of the models and tasks: one version for each configuration.
@@ -320,6 +335,48 @@ pub struct Current {
     /// The tokens that its prompt cache is expected to hold.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cached_tokens: u64,
+}
+
+/// Where a run is, at the boundary between two of its turns.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunInputs {
+    /// Which turn comes next, from 1.
+    pub turn: u32,
+    /// Which hop the run is in.
+    pub hop: u32,
+    /// How often the conversation was handed over.
+    #[serde(skip_serializing_if = "is_zero_u32")]
+    pub handoffs: u32,
+    /// Whether tools have just been answered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tools_done: bool,
+    /// The hand-over that is to be decided, if one is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// A hand-over that somebody asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The candidate that the conversation shall go to, by its place.
+    pub to: u32,
+    /// The candidate that has it now.
+    pub from: u32,
+    /// Who asks.
+    pub by: HandoffBy,
+}
+
+/// Who asks for a hand-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HandoffBy {
+    /// The model that has the conversation.
+    Model,
+    /// A rule of the policy.
+    Rule,
+    /// The configuration, after a final answer, whatever the model says.
+    Forced,
 }
 
 /// What the judge said.

@@ -22,10 +22,11 @@ pub use breaker::{Began, Breaker, BreakerState, Cooldown, Moved, ProbeId, Trip};
 pub use facts::{Capabilities, Facts};
 pub use failure::{Counts, History, MAX_RETRIES, Next, Reaction, SameTarget, next, reaction};
 pub use inputs::{
-    Candidate, Context, Current, DeclaredTask, Down, DownReason, Features, Health, Inputs, JudgeFailure,
-    Judged, Knowledge, Latency, PolicyRef, ProviderPreferences, Timeouts, Variable, Wishes,
+    Asked, Candidate, Context, Current, DeclaredTask, Down, DownReason, Features, HandoffBy, Health, Inputs,
+    JudgeFailure, Judged, Knowledge, Latency, PolicyRef, ProviderPreferences, RunInputs, Timeouts, Variable,
+    Wishes,
 };
-pub use plan::{PLANNER_VERSION, Plan, Planned, Question, covers, plan};
+pub use plan::{PLANNER_VERSION, Plan, Planned, Question, covers, plan, replays};
 pub use policy::{
     Balance, Capability, Constraints, DEFAULT_THRESHOLD, Fallback, Judge, Need, Needs, Order, Policy,
     PolicyDocument,
@@ -39,4 +40,4 @@ pub use task::{
     Complexity, Shape, TaskExample, TaskKind, TaskReading, UnknownTask, cross_validate, estimate_tokens,
     read_task, train_task_kinds,
 };
-pub use verdict::{Reason, ReasonCode, ReasonSource, Rejection, Row, Stage, Verdict};
+pub use verdict::{Reason, ReasonCode, ReasonSource, Rejection, Row, RunEvent, Stage, Verdict};

@@ -19,15 +19,25 @@ mod allow;
 mod capability;
 mod constraint;
 mod fixed;
+mod handoff;
 mod health;
 mod order;
 mod reason;
 mod switch;
 
 pub use allow::covers;
+pub(crate) use fixed::dollars;
 
-/// The version of the planner, recorded with every decision: a replay needs the same one.
-pub const PLANNER_VERSION: u32 = 2;
+/// The version of the planner, recorded with every decision.
+pub const PLANNER_VERSION: u32 = 3;
+
+/// Whether this planner makes of a record of that version what that version made of it.
+///
+/// Version 3 added hand-overs. What a record of version 2 can say has the same meaning in both.
+#[must_use]
+pub const fn replays(planner: u32) -> bool {
+    matches!(planner, 2 | PLANNER_VERSION)
+}
 
 /// What planning comes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +61,10 @@ pub struct Plan {
     /// The rule that matched, by its place in the policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<u32>,
+    /// The candidate that the conversation goes to, from another one that has it. It is the first in the
+    /// order too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handoff: Option<u32>,
     /// Whether the conversation stays where it is although another ranks higher.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stays: bool,
@@ -105,8 +119,11 @@ pub fn plan(policy: &Policy, knowledge: &Knowledge, inputs: &Inputs) -> Planned 
         actions: rule.and_then(|at| policy.document.rules.get(at)).map(|rule| &rule.then),
         by_lot: false,
     };
-    case.by_lot = case.draws();
+    case.by_lot = inputs.run.is_none() && case.draws();
     let mut cells = case.cells();
+    if let Some(asked) = inputs.run.as_ref().and_then(|run| run.asked.as_ref()) {
+        return Planned::Plan(case.hand_over(asked, cells, rule));
+    }
     let mut eligible: Vec<usize> = open(&cells);
     let mut last_resort = false;
     if eligible.is_empty()
@@ -118,11 +135,20 @@ pub fn plan(policy: &Policy, knowledge: &Knowledge, inputs: &Inputs) -> Planned 
         eligible.push(at);
         last_resort = true;
     }
-    let ranked = match case.rank(&mut cells, &mut eligible) {
-        Ok(ranked) => ranked,
-        Err(question) => return Planned::Ask(question),
+    let between_turns = inputs.run.is_some();
+    let ranked = if between_turns {
+        case.keep(&mut eligible)
+    } else {
+        match case.rank(&mut cells, &mut eligible) {
+            Ok(ranked) => ranked,
+            Err(question) => return Planned::Ask(question),
+        }
     };
-    let stays = case.stay(&ranked, &cells, &mut eligible);
+    let stays = if between_turns {
+        case.is_holder(eligible.first().copied())
+    } else {
+        case.stay(&ranked, &cells, &mut eligible)
+    };
     if inputs.providers.allow_fallbacks == Some(false) {
         for at in eligible.drain(1.min(eligible.len())..) {
             if let Some(cell) = cells.get_mut(at) {
@@ -131,12 +157,14 @@ pub fn plan(policy: &Policy, knowledge: &Knowledge, inputs: &Inputs) -> Planned 
         }
     }
     let table = table(cells, &eligible);
-    let reason = case.reason(&reason::Told { ranked, rule, stays, last_resort }, &eligible, &table);
+    let handoff = case.leads_away(eligible.first().copied());
+    let reason = case.reason(&reason::Told { ranked, rule, handoff, stays, last_resort }, &eligible, &table);
     Planned::Plan(Plan {
         order: eligible.into_iter().map(small).collect(),
         table,
         reason,
         rule: rule.map(small),
+        handoff: handoff.map(small),
         stays,
         last_resort,
     })
@@ -207,6 +235,9 @@ impl Case<'_> {
             ReasonCode::RefusedByRule
         } else if actions.stop {
             ReasonCode::StoppedByRule
+        } else if handoff::is_target(actions, candidate) {
+            // Whom the rule hands over to need be in none of its lists.
+            return None;
         } else if actions.use_models.is_empty() && candidate.by_rule {
             ReasonCode::NotAskedFor
         } else if !actions.use_models.is_empty() && place(&actions.use_models, candidate).is_none()

@@ -360,7 +360,9 @@ impl Policy {
             scores: ranks(&[Order::Auto]),
             context: !self.document.rules.is_empty(),
             dice: ranks(&[Order::Weighted, Order::Fastest]),
-            conversation: orders.iter().any(|order| !matches!(order, Order::Ordered | Order::Attributes)),
+            conversation: orders.iter().any(|order| !matches!(order, Order::Ordered | Order::Attributes))
+                || self.rules.reads_conversation()
+                || self.document.rules.iter().any(|rule| rule.then.handoff_to.is_some()),
         }
     }
 
@@ -392,7 +394,7 @@ impl Policy {
 
     /// The models that rules send requests to.
     pub fn rule_models(&self) -> impl Iterator<Item = &ModelName> {
-        self.document.rules.iter().flat_map(|rule| &rule.then.use_models)
+        self.document.rules.iter().flat_map(|rule| rule.then.use_models.iter().chain(&rule.then.handoff_to))
     }
 
     /// Every model that is named anywhere in it, with the key it stands under.

@@ -51,6 +51,9 @@ pub struct Actions {
     /// These last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub avoid: Vec<ModelName>,
+    /// The conversation goes to it, from whoever has it; it need not be in the pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handoff_to: Option<ModelName>,
     /// No others; patterns as in a key's allow-list.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow_models: Vec<String>,
@@ -60,6 +63,12 @@ pub struct Actions {
     /// The run ends with what there is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stop: bool,
+    /// The most turns that the run may take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_turns: Option<u32>,
+    /// Configured tool servers that the run gets, beside those of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mcp_servers: Vec<String>,
     /// Members of the request that get another value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub set: BTreeMap<String, serde_json::Value>,
@@ -79,6 +88,7 @@ impl Actions {
             .map(|name| ("use", name))
             .chain(self.prefer.iter().map(|name| ("prefer", name)))
             .chain(self.avoid.iter().map(|name| ("avoid", name)))
+            .chain(self.handoff_to.iter().map(|name| ("handoff_to", name)))
     }
 }
 
@@ -138,6 +148,12 @@ impl RuleSet {
     #[must_use]
     pub const fn reads_task(&self) -> bool {
         self.compiled.reads_task
+    }
+
+    /// Whether an expression looks at who has the conversation.
+    #[must_use]
+    pub const fn reads_conversation(&self) -> bool {
+        self.compiled.reads_conversation
     }
 
     /// The first rule whose expression holds.

@@ -1,7 +1,9 @@
 //! What a decision says about each candidate, and why, in words that do not change.
 
-use baton_model::FaultKind;
+use baton_model::{FaultKind, NanoUsd};
 use serde::{Deserialize, Serialize};
+
+use crate::plan::dollars;
 
 /// The stages of a plan, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -87,6 +89,10 @@ pub enum ReasonSource {
     Fault,
     /// The operator's configuration.
     Config,
+    /// The model that had the conversation.
+    Model,
+    /// A rule of the policy.
+    Rule,
 }
 
 /// Stable words for why. New ones may be added, none changes its meaning.
@@ -202,6 +208,36 @@ pub enum ReasonCode {
     Exhausted,
     /// The failure is the request's own; no other target would take it.
     NotRetryable,
+    /// The model that had the conversation handed it over.
+    HandedOver,
+    /// A rule handed it over.
+    HandoffByRule,
+    /// The configuration handed it over, after a final answer.
+    HandoffForced,
+    /// It was asked to take over, and may not.
+    HandoffDenied,
+    /// It was asked to take over, and cannot now.
+    TargetUnavailable,
+    /// The conversation is with it already.
+    HasConversation,
+    /// Another one was asked to take over.
+    NotHandedTo,
+    /// The run has taken all of its turns.
+    MaxTurns,
+    /// The run has made all of its hand-overs.
+    MaxHandoffs,
+    /// The conversation goes to and fro.
+    PingPong,
+    /// The run has cost what it may.
+    BudgetReached,
+    /// The client's own loop handed over.
+    Observed,
+    /// The text before the hand-over is the answer.
+    TextIsFinal,
+    /// The client's own tools were called first.
+    CallsGoToClient,
+    /// Its tools are answered, so it goes on.
+    ToolsAnswered,
 }
 
 impl ReasonCode {
@@ -263,6 +299,21 @@ impl ReasonCode {
             Self::FallbackAfterFault => "fallback_after_fault",
             Self::Exhausted => "exhausted",
             Self::NotRetryable => "not_retryable",
+            Self::HandedOver => "handed_over",
+            Self::HandoffByRule => "handoff_by_rule",
+            Self::HandoffForced => "handoff_forced",
+            Self::HandoffDenied => "handoff_denied",
+            Self::TargetUnavailable => "target_unavailable",
+            Self::HasConversation => "has_conversation",
+            Self::NotHandedTo => "not_handed_to",
+            Self::MaxTurns => "max_turns",
+            Self::MaxHandoffs => "max_handoffs",
+            Self::PingPong => "ping_pong",
+            Self::BudgetReached => "budget_reached",
+            Self::Observed => "observed",
+            Self::TextIsFinal => "text_is_final",
+            Self::CallsGoToClient => "calls_go_to_client",
+            Self::ToolsAnswered => "tools_answered",
         }
     }
 
@@ -302,12 +353,138 @@ impl ReasonCode {
             Self::RefusedByRule => "is refused by a rule",
             Self::StoppedByRule => "is stopped by a rule",
             Self::ZeroWeight => "has a weight of zero",
+            Self::HandoffDenied => "may not take over",
+            Self::TargetUnavailable => "cannot take over now",
+            Self::HasConversation => "has the conversation already",
+            Self::NotHandedTo => "was not asked to take over",
             _ => "was not eligible",
         }
     }
 }
 
+/// What happens in a run without a plan of its own.
+///
+/// Names are those of targets or, of a client's own agents, as the client has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RunEvent<'a> {
+    /// It has taken all of its turns, so many.
+    MaxTurns(u32),
+    /// It has made all of its hand-overs, so many.
+    MaxHandoffs(u32),
+    /// Two hand the conversation to and fro.
+    PingPong {
+        /// Who has it.
+        from: &'a str,
+        /// Who would have it again.
+        to: &'a str,
+    },
+    /// The next turn may cost more than is left of this.
+    BudgetReached(NanoUsd),
+    /// What was asked for names nobody who may take over.
+    Denied {
+        /// Who has the conversation.
+        from: &'a str,
+        /// What is wrong, as half a sentence without anything that a model wrote.
+        why: &'a str,
+    },
+    /// Whoever was to take over failed before it said anything.
+    Unavailable {
+        /// Who had the conversation and gets it back.
+        from: &'a str,
+        /// Who failed.
+        to: &'a str,
+    },
+    /// The client's own loop handed over.
+    Observed {
+        /// Whom to, where the call says it.
+        to: Option<&'a str>,
+    },
+    /// The text before a hand-over is the answer, as it has to follow a schema.
+    TextIsFinal {
+        /// Who keeps the conversation.
+        from: &'a str,
+    },
+    /// The client's own tools were called before the hand-over.
+    CallsGoToClient {
+        /// Who has the conversation.
+        from: &'a str,
+        /// Who has it from the next request on.
+        to: &'a str,
+    },
+    /// The tools that the model called are answered.
+    ToolsAnswered {
+        /// Who has the conversation.
+        by: &'a str,
+    },
+}
+
 impl Reason {
+    /// The reason of something that happens in a run without a plan of its own.
+    #[must_use]
+    pub fn in_run(event: RunEvent<'_>) -> Self {
+        let (code, source, text) = match event {
+            RunEvent::MaxTurns(most) => (
+                ReasonCode::MaxTurns,
+                ReasonSource::Policy,
+                format!("the run ends because it has taken its {}", counted(most, "turn")),
+            ),
+            RunEvent::MaxHandoffs(most) => (
+                ReasonCode::MaxHandoffs,
+                ReasonSource::Policy,
+                format!("the run ends because it has made its {}", counted(most, "hand-over")),
+            ),
+            RunEvent::PingPong { from, to } => (
+                ReasonCode::PingPong,
+                ReasonSource::Policy,
+                format!("the run ends because {from} and {to} hand the conversation to and fro"),
+            ),
+            RunEvent::BudgetReached(most) => (
+                ReasonCode::BudgetReached,
+                ReasonSource::Policy,
+                format!("the run ends because the next turn may go beyond its budget of {}", dollars(most)),
+            ),
+            RunEvent::Denied { from, why } => (
+                ReasonCode::HandoffDenied,
+                ReasonSource::Policy,
+                format!("{from} keeps the conversation: {why}"),
+            ),
+            RunEvent::Unavailable { from, to } => (
+                ReasonCode::TargetUnavailable,
+                ReasonSource::Fault,
+                format!("{from} gets the conversation back because {to} did not answer"),
+            ),
+            RunEvent::Observed { to: Some(to) } => (
+                ReasonCode::Observed,
+                ReasonSource::Client,
+                format!("the client's own loop handed over to {to}"),
+            ),
+            RunEvent::Observed { to: None } => {
+                (ReasonCode::Observed, ReasonSource::Client, "the client's own loop handed over".to_owned())
+            }
+            RunEvent::TextIsFinal { from } => (
+                ReasonCode::TextIsFinal,
+                ReasonSource::Policy,
+                format!(
+                    "{from} keeps the conversation: its text is the answer, which has to follow a schema"
+                ),
+            ),
+            RunEvent::CallsGoToClient { from, to } => (
+                ReasonCode::CallsGoToClient,
+                ReasonSource::Model,
+                format!(
+                    "{to} takes over from {from} with the next request: the client has tools to call first"
+                ),
+            ),
+            RunEvent::ToolsAnswered { by } => (
+                ReasonCode::ToolsAnswered,
+                ReasonSource::Policy,
+                format!("{by} goes on with the results of its tools"),
+            ),
+        };
+        Self { code, text, source }
+    }
+
     /// The reason of a choice that a failure made necessary.
     #[must_use]
     pub fn after_fault(code: ReasonCode, from: &str, to: &str, kind: FaultKind) -> Self {
@@ -319,3 +496,12 @@ impl Reason {
         Self { code, text, source: ReasonSource::Fault }
     }
 }
+
+/// `1 turn`, `3 turns`.
+fn counted(number: u32, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests;

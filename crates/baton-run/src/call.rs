@@ -40,6 +40,13 @@ struct Why {
 }
 
 impl Call {
+    /// The arguments, where they are more than a reason.
+    pub(crate) fn package(&self) -> Option<String> {
+        let members: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&self.arguments).ok()?;
+        members.keys().any(|key| key != "reason").then(|| self.arguments.clone())
+    }
+
     /// Why, in the model's words, shortened.
     pub(crate) fn reason(&self) -> Option<String> {
         let why: Why = serde_json::from_str(&self.arguments).ok()?;
@@ -67,13 +74,22 @@ pub(crate) fn calls_of(parts: &mut Vec<Part>, turn: u32, kind: impl Fn(&str) -> 
     calls
 }
 
+/// A tool's name as every vendor takes it: models make up others.
+fn named(name: &str) -> String {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+    let name: String =
+        name.chars().take(64).map(|letter| if allowed(letter) { letter } else { '_' }).collect();
+    if name.is_empty() { "unnamed".to_owned() } else { name }
+}
+
 /// The parts, with each call under the id that it has in the history and arguments that are JSON.
 pub(crate) fn named_calls(mut parts: Vec<Part>, calls: &[Call]) -> Vec<Part> {
     for call in calls {
-        if let Some(PartKind::ToolCall { id, arguments, .. }) =
+        if let Some(PartKind::ToolCall { id, name, arguments }) =
             parts.get_mut(call.part).map(|part| &mut part.kind)
         {
             id.clone_from(&call.id);
+            *name = named(name);
             // What a model wrote in haste must not make the next request one that no upstream takes.
             if serde_json::from_str::<serde::de::IgnoredAny>(arguments).is_err() {
                 "{}".clone_into(arguments);

@@ -55,6 +55,26 @@ pub fn view(messages: Vec<Message>, kept: usize, history: History, summary: Opti
     seen
 }
 
+/// How many bytes of text a message holds, about.
+#[must_use]
+pub fn size(message: &Message) -> usize {
+    message.parts.iter().map(part_size).sum()
+}
+
+fn part_size(part: &Part) -> usize {
+    match &part.kind {
+        PartKind::Text(text) | PartKind::Refusal(text) => text.len(),
+        PartKind::Image { .. } => 4_096,
+        PartKind::Reasoning { text, signature } => text.len() + signature.as_ref().map_or(0, String::len),
+        PartKind::RedactedReasoning { data } => data.len(),
+        PartKind::ToolCall { id, name, arguments } => id.len() + name.len() + arguments.len(),
+        PartKind::ToolResult { call_id, parts, .. } => {
+            call_id.len() + parts.iter().map(part_size).sum::<usize>()
+        }
+        PartKind::Other(raw) => raw.get().len(),
+    }
+}
+
 fn answers_a_call(message: &Message) -> bool {
     message.role == Role::Tool
         || message.parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult { .. }))

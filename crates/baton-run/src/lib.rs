@@ -16,11 +16,11 @@ mod members;
 mod wishes;
 mod words;
 
-pub use history::view;
+pub use history::{size, view};
 pub use limits::{HandoffMode, History, Limits};
 pub use machine::{
-    Aside, By, CallGate, CallResult, Cause, Effect, Event, Finish, Guard, Machine, Move, Terms, ToolCall,
-    TurnEnd,
+    Aside, By, CallGate, CallResult, Cause, Effect, Event, Finish, Guard, Machine, Move, Ruling, Terms,
+    ToolCall, TurnEnd,
 };
 pub use members::{Member, Members};
 pub use wishes::{HandoffWishes, TargetWishes};

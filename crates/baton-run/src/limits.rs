@@ -25,6 +25,17 @@ impl HandoffMode {
         matches!(self, Self::Model | Self::Both)
     }
 
+    /// What both allow.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        match (self.by_model() && other.by_model(), self.by_rules() && other.by_rules()) {
+            (true, true) => Self::Both,
+            (true, false) => Self::Model,
+            (false, true) => Self::Rules,
+            (false, false) => Self::Off,
+        }
+    }
+
     /// Whether rules may.
     #[must_use]
     pub const fn by_rules(self) -> bool {

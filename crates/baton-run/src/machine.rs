@@ -20,6 +20,7 @@ use crate::{Limits, Members, words};
 #[derive(Clone, Debug)]
 pub struct Machine {
     terms: Arc<Terms>,
+    max_turns: u32,
     /// Who has the conversation.
     active: usize,
     turns: u32,
@@ -115,8 +116,19 @@ pub enum Event {
     Denied(String),
     /// The tools are done; results by the call's id.
     ToolsDone(Vec<(String, CallResult)>),
-    /// What the rules say: the conversation goes to this member, or stays.
-    Ruled(Option<usize>),
+    /// What the rules say.
+    Ruled(Ruling),
+}
+
+/// What rules say between two turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// The conversation stays where it is.
+    Stay,
+    /// It goes to this member.
+    Go(usize),
+    /// The run ends with what there is.
+    Stop,
 }
 
 /// How a turn ended.
@@ -206,6 +218,8 @@ pub enum Guard {
     PingPong,
     /// The next turn may cost more than is left.
     Budget,
+    /// A rule ends the run.
+    Rule,
 }
 
 /// Why a turn is asked for.
@@ -251,6 +265,8 @@ pub struct Move {
     pub by: By,
     /// Why, in the model's words.
     pub reason: Option<String>,
+    /// All that came with the call, where that is more than a reason.
+    pub package: Option<String>,
     /// The turn after which it happened.
     pub turn: u32,
     /// Whether the target could not take it, and it went back.
@@ -262,6 +278,7 @@ impl Machine {
     #[must_use]
     pub fn new(terms: Terms, active: usize) -> Self {
         Self {
+            max_turns: terms.limits.max_turns,
             terms: Arc::new(terms),
             active,
             turns: 0,
@@ -362,10 +379,7 @@ impl Machine {
 
     /// Another member answers the turn instead of the active one, because that one failed.
     pub fn took_over(&mut self, member: usize) {
-        if member != self.active {
-            self.active = member;
-            self.hop += 1;
-        }
+        self.active = member;
     }
 
     /// The conversation was with another member when the request came, and a rule has moved it.
@@ -373,6 +387,11 @@ impl Machine {
         let to = self.active;
         self.hand_over_unasked(from, to);
         self.cause = Cause::Ruled;
+    }
+
+    /// Allows fewer turns than before.
+    pub fn limit_turns(&mut self, most: u32) {
+        self.max_turns = self.max_turns.min(most);
     }
 
     /// What follows from what happened.
@@ -389,7 +408,7 @@ impl Machine {
             (Phase::Deciding { turn, call, to }, Event::Granted) => self.granted(turn, call, to),
             (Phase::Deciding { turn, call, .. }, Event::Denied(why)) => self.denied(turn, call, &why),
             (Phase::Running { turn }, Event::ToolsDone(results)) => self.tools_done(turn, results),
-            (Phase::Asking, Event::Ruled(to)) => self.ruled(to),
+            (Phase::Asking, Event::Ruled(ruling)) => self.ruled(ruling),
             _ => Effect::Fail,
         }
     }
@@ -400,7 +419,7 @@ impl Machine {
     }
 
     fn next_turn(&mut self) -> Effect {
-        if self.turns >= self.terms.limits.max_turns {
+        if self.turns >= self.max_turns {
             return Effect::Stop(Guard::MaxTurns);
         }
         if self.terms.limits.budget.is_some() {
@@ -438,6 +457,11 @@ impl Machine {
         let Some(first) = calls.first() else {
             return Effect::Finish(Finish { finish: end.finish, aside: None });
         };
+        let ends = first.kind == CallKind::Client || self.terms.text_is_final && has_text;
+        if !ends && self.turns >= self.max_turns {
+            // Nothing that is done now would still be told to a model.
+            return Effect::Stop(Guard::MaxTurns);
+        }
         let transfer = calls.iter().position(|call| matches!(call.kind, CallKind::Transfer(_)));
         let to = |at: usize| match calls.get(at).map(|call| call.kind) {
             Some(CallKind::Transfer(to)) => Some(to),
@@ -516,7 +540,8 @@ impl Machine {
         let reason = turn.calls.get(call).and_then(Call::reason);
         let text = words::handed_over(self.terms.members.name(from));
         turn.answer(call, CallResult { parts: vec![Part::text(text, turn.dialect)], is_error: false });
-        self.moved(Move { from, to, by: By::Model, reason, turn: self.turns, undone: false });
+        let package = turn.calls.get(call).and_then(Call::package);
+        self.moved(Move { from, to, by: By::Model, reason, package, turn: self.turns, undone: false });
         self.handed = Some(self.added.len());
         let first = turn.call_id(call);
         self.close_with(turn, words::HANDED_OVER, first.as_deref());
@@ -550,16 +575,19 @@ impl Machine {
         self.goes_on(Cause::Tools)
     }
 
-    fn ruled(&mut self, to: Option<usize>) -> Effect {
-        if let Some(to) = to
-            && to != self.active
-            && self.guard(to).is_none()
-        {
-            let from = self.active;
-            self.hand_over_unasked(from, to);
-            return self.goes_on(Cause::Ruled);
+    fn ruled(&mut self, ruling: Ruling) -> Effect {
+        match ruling {
+            Ruling::Go(to) if to != self.active && to < self.terms.members.len() => match self.guard(to) {
+                Some(guard) => Effect::Stop(guard),
+                None => {
+                    let from = self.active;
+                    self.hand_over_unasked(from, to);
+                    self.goes_on(Cause::Ruled)
+                }
+            },
+            Ruling::Stop => Effect::Stop(Guard::Rule),
+            Ruling::Stay | Ruling::Go(_) => self.goes_on(Cause::Tools),
         }
-        self.goes_on(Cause::Tools)
     }
 
     /// A hand-over that no model asked for stands in the history as if one had.
@@ -572,7 +600,8 @@ impl Machine {
             arguments: "{}".to_owned(),
         };
         let text = words::handed_over(self.terms.members.name(from));
-        self.moved(Move { from, to, by: By::Rule, reason: None, turn: self.turns, undone: false });
+        let turn = self.turns;
+        self.moved(Move { from, to, by: By::Rule, reason: None, package: None, turn, undone: false });
         self.handed = Some(self.added.len());
         self.added.push(message(Role::Assistant, vec![Part::new(call, dialect)]));
         let result = CallResult { parts: vec![Part::text(text, dialect)], is_error: false };
@@ -723,6 +752,7 @@ impl Guard {
             Self::MaxHandoffs => "max_handoffs",
             Self::PingPong => "ping_pong",
             Self::Budget => "budget_reached",
+            Self::Rule => "stopped_by_rule",
         }
     }
 }

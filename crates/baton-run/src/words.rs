@@ -54,7 +54,9 @@ pub(crate) const fn guarded(guard: Guard) -> &'static str {
         Guard::PingPong => {
             "not handed over: the conversation has gone this way before, and the user has said nothing new. Answer yourself."
         }
-        Guard::MaxTurns | Guard::Budget => "not handed over: the run is at its end. Answer yourself.",
+        Guard::MaxTurns | Guard::Budget | Guard::Rule => {
+            "not handed over: the run is at its end. Answer yourself."
+        }
     }
 }
 

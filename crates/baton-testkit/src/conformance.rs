@@ -1161,6 +1161,8 @@ fn decision(number: u64) -> Decision {
         inputs: None,
         table: Vec::new(),
         shadow: None,
+        handoff: None,
+        tools: Vec::new(),
         dropped_parameters: vec!["logit_bias".to_owned()],
         ignored_parameters: Vec::new(),
         labels: Labels { tags: vec!["a".to_owned()], ..Labels::default() },

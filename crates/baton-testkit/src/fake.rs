@@ -10,6 +10,7 @@
 //! - **Never here:** crates of the gateway.
 
 mod anthropic;
+mod control;
 mod frame;
 mod instance;
 mod instant;

@@ -410,7 +410,7 @@ pub(crate) enum Client {
     /// To the running server.
     Server(std::path::PathBuf),
     /// To the same routes in this process, which has the data directory.
-    Own(Router, Core),
+    Own(Router, Box<Core>),
 }
 
 impl Client {
@@ -421,11 +421,17 @@ impl Client {
         }
         let core = Core::open(config).await?;
         let settings = Arc::new(settings(config)?);
-        let engine =
-            Engine::new(settings, Arc::clone(&core.journal), core.ids.clone(), CancellationToken::new());
+        let engine = Engine::new(
+            settings,
+            Arc::clone(&core.journal),
+            core.sealer.clone(),
+            core.tools.clone(),
+            core.ids.clone(),
+            CancellationToken::new(),
+        );
         engine.health().restore(switches(&config.data_dir)?);
         core.versions.apply(&engine).await?;
-        Ok(Self::Own(router(Control::new(&core, Arc::new(engine), &config.data_dir)), core))
+        Ok(Self::Own(router(Control::new(&core, Arc::new(engine), &config.data_dir)), Box::new(core)))
     }
 
     /// The running server of a data directory, if there is one.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use baton_access::{KeyRing, KeyStore, Label, MasterKey, MasterKeySource, PolicyShelf, PolicyStore};
+use baton_access::{
+    DerivedKey, KeyRing, KeyStore, Label, MasterKey, MasterKeySource, PolicyShelf, PolicyStore, Sealer,
+};
 use baton_audit::{
     AuditStore, CheckpointSigner, Decisions, Document, Failpoints, IdSource, Journal, JournalOptions, Record,
     Relay, RelayOptions,
@@ -19,6 +21,7 @@ use baton_model::Secret;
 use baton_net::tasks::Tasks;
 use baton_store_postgres::{ConnectError, PostgresOptions, PostgresStore};
 use baton_store_sqlite::SqliteStore;
+use baton_tools::Registry;
 
 use crate::versions::Versions;
 
@@ -34,6 +37,12 @@ pub(crate) struct Core {
     pub(crate) versions: Arc<Versions>,
     pub(crate) decisions: Arc<Decisions>,
     pub(crate) ids: IdSource,
+    /// What the idempotency keys of clients are looked up by.
+    pub(crate) idempotency: DerivedKey,
+    /// What models said of their hand-overs is sealed by it.
+    pub(crate) sealer: Sealer,
+    /// The MCP servers.
+    pub(crate) tools: Registry,
     tasks: Tasks,
 }
 
@@ -81,7 +90,10 @@ impl Core {
         }
         drop(tasks.spawn(watch_keys(Arc::clone(&keys), tasks.clone())));
         let decisions = Arc::new(Decisions::new(Arc::clone(&journal), audit));
-        Ok(Self { journal, relay, keys, versions, decisions, ids, tasks })
+        let idempotency = master.derive(Label::Idempotency);
+        let sealer = Sealer::new(&master.derive(Label::Sealing));
+        let tools = Registry::new(config.tools.clone(), dir.join("mcp-pins.json"), tasks.clone())?;
+        Ok(Self { journal, relay, keys, versions, decisions, ids, idempotency, sealer, tools, tasks })
     }
 
     /// Writes the configuration down before its first use, with the policies and the catalogue that

@@ -13,6 +13,7 @@ use baton_config::{Config, Provider, Sources, Watcher};
 use baton_engine::Engine;
 use baton_net::serve::{Drain, Drained, ServeOptions, serve};
 use baton_net::tasks::Tasks;
+use baton_state::Idempotency;
 use baton_telemetry::ConfigReload;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::{TcpListener, UnixListener};
@@ -56,6 +57,8 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
     let engine = Arc::new(Engine::new(
         Arc::new(settings(&config)?),
         Arc::clone(&core.journal),
+        core.sealer.clone(),
+        core.tools.clone(),
         core.ids.clone(),
         drain.last_words.clone(),
     ));
@@ -70,9 +73,15 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         draining: Arc::clone(&draining),
         metrics: metrics.clone(),
     };
+    let ids = core.ids.clone();
+    let clock = Box::new(move || ids.now_ms());
+    let idempotency = Idempotency::open(&config.data_dir, core.idempotency.expose(), clock)?;
+    let tasks = Tasks::new();
     let router = baton_api::router(ApiState {
         engine: Arc::clone(&engine),
         gate: Arc::clone(&gate),
+        idempotency,
+        tasks: tasks.clone(),
         decisions: Arc::clone(&core.decisions),
         status: Arc::new(status),
     });
@@ -83,7 +92,6 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
     let control = control_listener(&config.data_dir)?;
     greet(&config, address, &core);
 
-    let tasks = Tasks::new();
     drop(tasks.spawn(upkeep(metrics, stop.clone())));
     let options = ServeOptions {
         header_timeout: config.limits.header_timeout,
@@ -204,6 +212,7 @@ impl Reload {
         let settings = settings(config)?;
         core.record_config(config).await?;
         self.engine.apply(Arc::new(settings));
+        core.tools.apply(config.tools.clone());
         for provider in &config.providers {
             let name = &provider.upstream.name;
             let before = self.config.providers.iter().find(|before| before.upstream.name == *name);

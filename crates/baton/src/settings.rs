@@ -42,7 +42,8 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
         .routes
         .iter()
         .map(|route| {
-            Ok((route.name.clone(), Route { pool: route.pool.clone(), policy: policy(&route.policy)? }))
+            let policy = policy(&route.policy)?;
+            Ok((route.name.clone(), Route { pool: route.pool.clone(), policy, handoff: route.handoff }))
         })
         .collect::<anyhow::Result<_>>()?;
     let (knowledge_version, knowledge) = config.knowledge();

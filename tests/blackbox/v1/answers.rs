@@ -6,27 +6,27 @@ use crate::blackbox::support::{Answer, Baton, chunks, events};
 
 /// What a model answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
-    pub(super) text: String,
+pub(crate) struct Said {
+    pub(crate) text: String,
     /// Name and arguments of each call.
-    pub(super) calls: Vec<(String, Value)>,
-    pub(super) call_ids: Vec<String>,
-    pub(super) finish: String,
+    pub(crate) calls: Vec<(String, Value)>,
+    pub(crate) call_ids: Vec<String>,
+    pub(crate) finish: String,
     /// Input tokens with cached ones, of those cached, output tokens.
-    pub(super) tokens: Option<(u64, u64, u64)>,
-    pub(super) model: String,
+    pub(crate) tokens: Option<(u64, u64, u64)>,
+    pub(crate) model: String,
 }
 
 /// The two ways to ask.
-pub(super) const WAYS: [bool; 2] = [false, true];
+pub(crate) const WAYS: [bool; 2] = [false, true];
 
 /// What the fakes answer to a text.
-pub(super) fn greeting(heard: &str) -> String {
+pub(crate) fn greeting(heard: &str) -> String {
     format!("Hello from the fake model, café and 🦀 included. You said: {heard}")
 }
 
 /// Asks for a chat completion; a stream is asked for its usage.
-pub(super) async fn chat(baton: &Baton, mut body: Value, stream: bool) -> (Answer, Said) {
+pub(crate) async fn chat(baton: &Baton, mut body: Value, stream: bool) -> (Answer, Said) {
     if stream {
         body["stream"] = json!(true);
         body["stream_options"] = json!({"include_usage": true});
@@ -37,7 +37,7 @@ pub(super) async fn chat(baton: &Baton, mut body: Value, stream: bool) -> (Answe
 }
 
 /// Asks for a message.
-pub(super) async fn message(baton: &Baton, mut body: Value, stream: bool) -> (Answer, Said) {
+pub(crate) async fn message(baton: &Baton, mut body: Value, stream: bool) -> (Answer, Said) {
     if body.get("max_tokens").is_none() {
         body["max_tokens"] = json!(200);
     }

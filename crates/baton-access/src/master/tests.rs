@@ -22,6 +22,7 @@ fn each_label_derives_its_own_key_and_always_the_same() {
         (Label::Cursors, "b08cde9216c80bd1df708c969658866ff8eda2e609373d6efbc5e48e8857f11c"),
         (Label::Signing, "0b4feeb76c899352eb137ccee923c27c2ce26fe8e15fd76bc90825c2b7607050"),
         (Label::Sticky, "a9cde3c4f2c0f6db36b0223189a0bd49d587c76c7cc9f3e2525e6b1949f40a4f"),
+        (Label::Idempotency, "46dce65e9ab7742d7eaa95ae0f137f160c55f61209ebce731c0990110bcf0ace"),
     ] {
         assert_eq!(hex(master.derive(label).expose()), expected, "{label:?}");
     }

@@ -40,6 +40,14 @@ pub(crate) struct ChatRequest {
     safety_identifier: Option<Value>,
     /// The older name of `safety_identifier`.
     user: Option<Value>,
+    /// The most answers of models that this request may take.
+    #[schema(minimum = 1)]
+    max_turns: Option<u32>,
+    /// How models of a list may hand the conversation over: `strategy` (`first`, `rules`, `attributes`, `llm`,
+    /// `hybrid`), `max_handoffs`, `allow_return`, `history` (`full`, `{"last_n": 4}`, `summary`, `none`), `require_reason`,
+    /// `targets` (`model`, `description`, `when`, `additional_instructions`, `settings`), `constraints` (`max_cost`,
+    /// `max_latency_ms`, `capabilities`). Nothing in it is refused: what is not followed is named in the decision.
+    handoff_config: Option<Value>,
     provider: Option<ProviderWishes>,
     baton: Option<OwnMembers>,
 }
@@ -65,6 +73,14 @@ pub(crate) struct MessagesRequest {
     tool_choice: Option<Value>,
     /// `user_id` is recorded with the decision.
     metadata: Option<Value>,
+    /// The most answers of models that this request may take.
+    #[schema(minimum = 1)]
+    max_turns: Option<u32>,
+    /// How models of a list may hand the conversation over: `strategy` (`first`, `rules`, `attributes`, `llm`,
+    /// `hybrid`), `max_handoffs`, `allow_return`, `history` (`full`, `{"last_n": 4}`, `summary`, `none`), `require_reason`,
+    /// `targets` (`model`, `description`, `when`, `additional_instructions`, `settings`), `constraints` (`max_cost`,
+    /// `max_latency_ms`, `capabilities`). Nothing in it is refused: what is not followed is named in the decision.
+    handoff_config: Option<Value>,
     provider: Option<ProviderWishes>,
     baton: Option<OwnMembers>,
 }
@@ -81,7 +97,8 @@ pub(crate) struct CountRequest {
     tools: Option<Value>,
 }
 
-/// A model's name, the name with settings, or a list of either. A list is tried in order.
+/// A model's name, the name with settings, or a list of either. The models of a list may hand the
+/// conversation over to each other; it begins with the first.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub(crate) enum ModelChoice {
@@ -96,7 +113,7 @@ pub(crate) enum ModelChoice {
 #[schema(min_length = 1, pattern = r"\S")]
 pub(crate) struct NameText(String);
 
-/// Models in the order in which they are tried.
+/// Models, the first of which begins.
 #[derive(ToSchema)]
 #[schema(min_items = 1)]
 pub(crate) struct ModelSequence(Vec<OneModel>);
@@ -109,7 +126,8 @@ pub(crate) enum OneModel {
     Settings(ModelWithSettings),
 }
 
-/// A model with settings. The settings are not followed by this version; the decision says so.
+/// A model with members of the request that have another value while it answers. What is no such member is
+/// named in the decision.
 #[derive(ToSchema)]
 pub(crate) struct ModelWithSettings {
     model: NameText,
@@ -447,6 +465,31 @@ pub(crate) struct ShadowSchema {
     same: Option<bool>,
     /// Instead of both: what the version looks at and was not gathered for the request.
     undetermined: Option<String>,
+}
+
+/// What is to be said of a hand-over. Sizes and hashes; of content only the model's own reason, for the caller
+/// whose request it was.
+#[derive(ToSchema)]
+pub(crate) struct HandoffSchema {
+    /// Why the models of the pool were not offered to each other.
+    disabled: Option<String>,
+    /// Why it handed over, in the model's words.
+    said: Option<String>,
+    /// How much of the conversation the target sees: `full`, `last_4`, `summary`, `none`.
+    history: Option<String>,
+    /// The messages that the run had added until then.
+    messages: Option<u64>,
+    /// Their size in bytes, about.
+    bytes: Option<u64>,
+    /// What came with the hand-over beside a reason: its size and hash.
+    #[schema(value_type = Option<Object>)]
+    package: Option<String>,
+    /// The dialects that the conversation was translated between.
+    translated: Option<String>,
+    /// The thinking parts that only their origin can read, and that were left out.
+    left_out: Option<u64>,
+    /// The tokens of the prompt cache that were lost.
+    cache_lost_tokens: Option<u64>,
 }
 
 /// What the client told about its request. Never a prompt.

@@ -13,8 +13,11 @@ const EVERYTHING: &str = include_str!("../../fixtures/everything.yaml");
 /// As much of it as this version takes.
 const TODAY: &str = include_str!("../../fixtures/today.yaml");
 
-const ENV: [(&str, &str); 2] =
-    [("OPENAI_API_KEY", "sk-openai-canary"), ("ANTHROPIC_API_KEY", "sk-ant-canary")];
+const ENV: [(&str, &str); 3] = [
+    ("OPENAI_API_KEY", "sk-openai-canary"),
+    ("ANTHROPIC_API_KEY", "sk-ant-canary"),
+    ("ACME_TOKEN", "acme-canary"),
+];
 
 pub(crate) fn env(pairs: &[(&str, &str)]) -> Env {
     let pairs: HashMap<String, String> =
@@ -52,8 +55,40 @@ fn content(text: &str, pointer: &str) -> String {
 fn the_example_of_the_design_lacks_only_what_later_versions_bring() {
     let error = load_with(EVERYTHING.as_bytes(), &ENV, Flags::default()).unwrap_err();
     let paths: Vec<&str> = error.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
-    assert_eq!(paths, ["routes.smart.handoff", "mcp_servers", "agents",]);
+    assert_eq!(paths, ["agents"]);
     assert!(error.mistakes.iter().all(|mistake| mistake.message == "not supported by this version yet"));
+}
+
+#[test]
+fn a_route_says_who_may_hand_over() {
+    let handoff = |said: &str| {
+        let text = format!("routes: {{r: {{pool: [echo/hello, echo/parrot]{said}}}}}");
+        content(&text, "/routes/r/handoff")
+    };
+    assert_eq!(handoff(""), r#""off""#);
+    for mode in ["off", "model", "rules", "both"] {
+        assert_eq!(handoff(&format!(", handoff: {mode}")), format!("\"{mode}\""));
+    }
+    assert_snapshot!(check("routes: {r: {pool: [echo/hello], handoff: rule}}"), @r"
+    error: `routes.r.handoff`: expected `off`, `model`, `rules` or `both`
+     --> baton.yaml:1:43
+      |
+    1 | routes: {r: {pool: […], handoff: rule}}
+      |                                  ^^^^
+    hint: did you mean `rules`?
+
+    found 1 mistake
+    ");
+    assert_snapshot!(check("routes: {r: {pool: [echo/hello], handoff: [model, rules]}}"), @r"
+    error: `routes.r.handoff`: expected a single value, found a list
+     --> baton.yaml:1:43
+      |
+    1 | routes: {r: {pool: […], handoff: […, …]}}
+      |                                  ^
+    hint: if it is meant as text, put it in quotes
+
+    found 1 mistake
+    ");
 }
 
 #[test]
@@ -84,6 +119,37 @@ fn everything_else_of_the_example_loads() {
         "max_connections": 10000
       },
       "listen": "127.0.0.1:8080",
+      "mcp_allow_urls": [],
+      "mcp_servers": {
+        "acme/search": {
+          "headers": {
+            "authorization": "[secret]"
+          },
+          "limits": {
+            "call_timeout_ms": 60000,
+            "connect_timeout_ms": 5000,
+            "max_calls": 64,
+            "max_result": 262144
+          },
+          "tools": null,
+          "url": "https://mcp.example.com/mcp"
+        },
+        "files": {
+          "arguments": [
+            "[secret]",
+            "[secret]"
+          ],
+          "command": "mcp-files",
+          "env": {},
+          "limits": {
+            "call_timeout_ms": 60000,
+            "connect_timeout_ms": 5000,
+            "max_calls": 64,
+            "max_result": 262144
+          },
+          "tools": null
+        }
+      },
       "models": null,
       "policies": {
         "default": {
@@ -203,6 +269,7 @@ fn everything_else_of_the_example_loads() {
       },
       "routes": {
         "smart": {
+          "handoff": "both",
           "policy": "frugal",
           "pool": [
             "openai/gpt-4.1",

@@ -17,6 +17,8 @@ pub(super) struct Names<'k> {
     pub(super) providers: &'k [provider::Entry],
     pub(super) default_provider: Option<&'k ProviderName>,
     pub(super) models: &'k [model::Entry],
+    /// What `mcp_servers` has entries for.
+    pub(super) servers: &'k [&'k str],
 }
 
 impl Names<'_> {
@@ -66,6 +68,18 @@ impl Names<'_> {
             models.extend(name);
         }
         models
+    }
+
+    /// A name that `mcp_servers` has.
+    pub(super) fn server(&self, text: &str) -> Result<String, Wrong> {
+        if self.servers.contains(&text) {
+            return Ok(text.to_owned());
+        }
+        let wrong = Wrong::new(format!("there is no server `{text}`"));
+        Err(match did_you_mean(text, self.servers.iter().copied()) {
+            Some(hint) => wrong.hint(hint),
+            None => wrong.hint("add it to `mcp_servers`"),
+        })
     }
 
     /// The strengths that a model can be known to have.

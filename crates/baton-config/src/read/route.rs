@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use baton_model::ModelName;
+use baton_run::HandoffMode;
 
 use super::names::Names;
 use super::policy;
@@ -11,6 +12,14 @@ use crate::config::DEFAULT_POLICY;
 use crate::reader::{At, Named, Reader, Section};
 use crate::tree::Span;
 use crate::value::{Wrong, did_you_mean};
+
+/// Who may hand over, as the file says it.
+const HANDOFF: [(&str, HandoffMode); 4] = [
+    ("off", HandoffMode::Off),
+    ("model", HandoffMode::Model),
+    ("rules", HandoffMode::Rules),
+    ("both", HandoffMode::Both),
+];
 
 pub(super) fn routes(
     reader: &mut Reader<'_>,
@@ -41,11 +50,14 @@ fn read(
     let policy = reader
         .take(&mut section, "policy")
         .and_then(|at| reader.read(&at, |text| policy_name(text, policies)));
-    if let Some(at) = reader.take(&mut section, "handoff") {
-        reader.read(&at, handoff);
-    }
+    let handoff = reader.take(&mut section, "handoff").and_then(|at| reader.word(&at, &HANDOFF));
     reader.finish(section);
-    Some(Route { name: name.ok()?, pool: pool?, policy: policy.unwrap_or_else(|| DEFAULT_POLICY.to_owned()) })
+    Some(Route {
+        name: name.ok()?,
+        pool: pool?,
+        policy: policy.unwrap_or_else(|| DEFAULT_POLICY.to_owned()),
+        handoff: handoff.unwrap_or_default(),
+    })
 }
 
 fn policy_name(text: &str, policies: &[policy::Entry]) -> Result<String, Wrong> {
@@ -58,16 +70,6 @@ fn policy_name(text: &str, policies: &[policy::Entry]) -> Result<String, Wrong> 
         Some(hint) => wrong.hint(hint),
         None => wrong.hint("add it to `policies`"),
     })
-}
-
-fn handoff(text: &str) -> Result<(), Wrong> {
-    match text {
-        "off" => Ok(()),
-        "model" | "rules" | "both" => {
-            Err(Wrong::new("not supported by this version yet").hint("leave it out, or write `off`"))
-        }
-        _ => Err(Wrong::new("expected `off`, `model`, `rules` or `both`")),
-    }
 }
 
 /// A list of models that is not empty.

@@ -69,7 +69,8 @@ fn required(key: &str) -> DecodeError {
     DecodeError::at(key, format!("`{key}` is required"))
 }
 
-fn decode_messages(body: &RawObject) -> Result<Vec<Message>, DecodeError> {
+/// Reads the messages of a body alone, the system prompt first.
+pub(crate) fn decode_messages(body: &RawObject) -> Result<Vec<Message>, DecodeError> {
     let turns: Vec<&RawValue> = member(body, "messages")?.ok_or_else(|| required("messages"))?;
     if turns.is_empty() {
         return Err(DecodeError::at("messages", "`messages` must have at least one message"));

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use baton_model::{OutputFormat, RawJson, Request, Sampling};
+use baton_model::{Message, OutputFormat, PartKind, RawJson, Request, Sampling};
 use serde::Serialize;
 
 use super::DIALECT;
+use super::block::is_own;
 use super::reasoning::{ReasoningOut, Thinking, encode_reasoning, raw_json};
 use super::schema::enforceable;
 use super::tools::encode_tools;
@@ -47,7 +48,20 @@ pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> En
         body.member("stream", &true);
     }
     encode_extra(request, &mut body, &mut dropped);
-    Encoded { body: body.finish(), dropped }
+    Encoded { body: body.finish(), dropped, left_out: left_out(&request.messages) }
+}
+
+/// How many parts of thinking are left out: those of other vendors, and those without their proof.
+fn left_out(messages: &[Message]) -> usize {
+    let parts = messages.iter().flat_map(|message| &message.parts);
+    let gone = parts.filter(|part| match &part.kind {
+        PartKind::Reasoning { signature, .. } => {
+            !is_own(part) || signature.as_deref().is_none_or(str::is_empty)
+        }
+        PartKind::RedactedReasoning { .. } => !is_own(part),
+        _ => false,
+    });
+    gone.count()
 }
 
 fn encode_sampling(

@@ -97,6 +97,17 @@ pub(super) fn decode_reasoning(body: &RawObject) -> Result<Option<Reasoning>, De
     Ok(Some(Reasoning { raw, ..reasoning }))
 }
 
+/// Whether a body asks for thinking with a budget. That is refused where the conversation ends with the results of
+/// calls that were made without thinking: a transfer by a rule, or by another vendor's model.
+pub(super) fn thinks_by_budget(body: &RawObject) -> bool {
+    body.get("thinking").is_some_and(is_enabled)
+}
+
+fn is_enabled(thinking: &[u8]) -> bool {
+    serde_json::from_slice::<ThinkingIn<'_>>(thinking)
+        .is_ok_and(|thinking| thinking.r#type.is_some_and(|kind| kind.0 == "enabled"))
+}
+
 fn own_form(thinking: Option<&RawJson>, config: &[(String, RawJson)]) -> Option<RawJson> {
     let mut form = ObjectWriter::new();
     form.optional("thinking", thinking);
@@ -145,7 +156,17 @@ pub(super) fn encode_reasoning(
 ) -> ReasoningOut {
     let Some(reasoning) = &request.reasoning else { return ReasoningOut::default() };
     if request.origin == DIALECT {
-        return encode_own(reasoning);
+        let own = encode_own(reasoning);
+        let by_budget = match &own.thinking {
+            Some(Thinking::Enabled { .. }) => true,
+            Some(Thinking::Raw(raw)) => is_enabled(raw.get().as_bytes()),
+            _ => false,
+        };
+        if open_round && by_budget {
+            dropped.push("thinking".to_owned());
+            return ReasoningOut { thinking: None, ..own };
+        }
+        return own;
     }
     if reasoning.effort.as_deref() == Some("none") || reasoning.budget_tokens == Some(0) {
         return ReasoningOut { thinking: Some(Thinking::Disabled {}), config: Vec::new() };

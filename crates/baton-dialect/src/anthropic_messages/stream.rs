@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 pub(crate) use decoder::Decoder;
 pub(crate) use encoder::Encoder;
+pub(super) use encoder::write_frame;
 
 use super::answer::malformed;
 use super::types::{BlockIn, EventIn, EventKind};
@@ -39,9 +40,15 @@ pub(super) fn read_event<'a>(name: &str, data: &'a [u8]) -> Result<(EventKind, E
     }
 }
 
-fn kind_of(name: &str) -> EventKind {
+pub(super) fn kind_of(name: &str) -> EventKind {
     let name = IntoDeserializer::<NameError>::into_deserializer(name);
     EventKind::deserialize(name).unwrap_or_default()
+}
+
+/// Whether a block is a call of a tool that the client has.
+pub(super) fn is_tool_use(block: &[u8]) -> bool {
+    serde_json::from_slice::<BlockIn<'_>>(block)
+        .is_ok_and(|block| block.r#type.is_some_and(|kind| kind.0 == "tool_use"))
 }
 
 /// Whether a block is content as soon as it begins: all are but those whose text is still to come.

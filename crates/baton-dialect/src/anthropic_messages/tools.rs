@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 
-use baton_model::{Dialect, PartKind, RawJson, RawObject, Request, Tool, ToolChoice};
+use baton_model::{Dialect, Message, PartKind, RawJson, RawObject, Request, Tool, ToolChoice};
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::DIALECT;
 use super::block::readable_mark;
 use super::schema::enforceable;
-use crate::convert::ObjectWriter;
+use crate::additions::entries;
+use crate::convert::{ObjectWriter, to_json};
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -153,7 +154,21 @@ fn encode_choice<'r>(
 /// A history with calls is refused where no tools are declared. The tools called there are declared
 /// again, with an open schema, and may not be called: the client offered none.
 fn declare_past_tools(request: &Request, body: &mut ObjectWriter) {
-    let parts = request.messages.iter().flat_map(|message| &message.parts);
+    if let Some(PastTools { tools, choice }) = past_tools(&request.messages) {
+        body.raw_member("tools", &tools);
+        body.raw_member("tool_choice", &choice);
+    }
+}
+
+/// The members that declare the tools of a history.
+pub(super) struct PastTools {
+    pub(super) tools: Vec<u8>,
+    pub(super) choice: Vec<u8>,
+}
+
+/// Declares the tools that were called in these messages, if any were.
+pub(super) fn past_tools(messages: &[Message]) -> Option<PastTools> {
+    let parts = messages.iter().flat_map(|message| &message.parts);
     let called = parts.filter_map(|part| match &part.kind {
         PartKind::ToolCall { name, .. } => Some(name.as_str()),
         _ => None,
@@ -161,7 +176,7 @@ fn declare_past_tools(request: &Request, body: &mut ObjectWriter) {
     let mut seen = HashSet::new();
     let names: Vec<&str> = called.filter(|name| seen.insert(*name)).collect();
     if names.is_empty() {
-        return;
+        return None;
     }
     let declare = |name| ToolOut::Function {
         name,
@@ -170,6 +185,16 @@ fn declare_past_tools(request: &Request, body: &mut ObjectWriter) {
         strict: None,
         cache_control: None,
     };
-    body.member("tools", &names.into_iter().map(declare).collect::<Vec<_>>());
-    body.member("tool_choice", &ChoiceOut { r#type: "none", name: None, disable_parallel_tool_use: false });
+    let tools = to_json(&names.into_iter().map(declare).collect::<Vec<_>>());
+    let choice = ChoiceOut { r#type: "none", name: None, disable_parallel_tool_use: false };
+    Some(PastTools { tools, choice: to_json(&choice) })
+}
+
+/// The entries of `tools` for these, as JSON text.
+pub(super) fn added_tools(tools: &[Tool]) -> Vec<u8> {
+    let mut dropped = Vec::new();
+    let tools = tools.iter().enumerate();
+    let tools: Vec<ToolOut<'_>> =
+        tools.filter_map(|(at, tool)| encode_tool(at, tool, DIALECT, &mut dropped)).collect();
+    entries(&tools)
 }

@@ -10,7 +10,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use baton_model::{Part, PartKind, RawJson, Request, Role};
+use baton_model::{Message, Part, PartKind, RawJson, Request, Role};
+use memchr::memmem;
 use serde::Serialize;
 
 use super::DIALECT;
@@ -37,7 +38,18 @@ pub(super) struct Conversation<'r> {
 #[derive(Serialize)]
 pub(super) struct Turn<'r> {
     role: Speaker,
-    content: Vec<Block<'r>>,
+    pub(super) content: Vec<Block<'r>>,
+}
+
+impl Turn<'_> {
+    /// Whose turn it is, as the dialect says it.
+    pub(super) const fn role(&self) -> &'static str {
+        match self.role {
+            Speaker::User => "user",
+            Speaker::Assistant => "assistant",
+            Speaker::System => "system",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize)]
@@ -53,29 +65,27 @@ impl<'r> Conversation<'r> {
     /// Orders a request's messages. What cannot be carried is named in `dropped`.
     pub(super) fn of(request: &'r Request, dropped: &mut Vec<String>) -> Self {
         let mut arrangement = Arrangement::new(request.origin == DIALECT, dropped);
-        let mut started = false;
-        for (at, message) in request.messages.iter().enumerate() {
-            let instructs = matches!(message.role, Role::System | Role::Developer);
-            started |= !instructs;
-            arrangement.begin(message.role);
-            if message.name.is_some() {
-                arrangement.note_dropped("name");
-            }
-            for (part_at, part) in message.parts.iter().enumerate() {
-                arrangement.place = (at, part_at);
-                if part.cache.is_some() && cache(part).is_none() {
-                    arrangement.note_dropped("cache_control");
-                }
-                match &part.kind {
-                    PartKind::Text(text) if instructs && !started => {
-                        arrangement.system.extend(text_block(text, part));
-                    }
-                    _ => arrangement.add(message.role, part),
-                }
-            }
-        }
+        arrangement.add_all(&request.messages, Instructions::AtTheStart);
         arrangement.finish()
     }
+
+    /// Orders messages that go on from a client's own, which stand in the body already and are `given` as JSON.
+    /// No turn is made up at either end, and instructions go to the system prompt wherever they stand.
+    pub(super) fn going_on(messages: &'r [Message], given: &'r [u8]) -> Self {
+        let mut dropped = Vec::new();
+        let mut arrangement = Arrangement { given, ..Arrangement::new(true, &mut dropped) };
+        arrangement.add_all(messages, Instructions::Anywhere);
+        arrangement.answer_open_calls();
+        let open_round = arrangement.ends_with_unthought_calls();
+        Conversation { open_round, ..arrangement.fill() }
+    }
+}
+
+/// Which instructions belong to the system prompt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Instructions {
+    AtTheStart,
+    Anywhere,
 }
 
 /// The state of one arrangement.
@@ -88,6 +98,8 @@ struct Arrangement<'r, 'd> {
     open: HashMap<&'r str, VecDeque<usize>>,
     /// The ids that are written.
     ids: HashSet<String>,
+    /// The messages that stand before, whose ids are taken too.
+    given: &'r [u8],
     /// How often an id was given by the client.
     times: HashMap<&'r str, usize>,
     /// Which message and which of its parts is looked at.
@@ -118,9 +130,33 @@ impl<'r, 'd> Arrangement<'r, 'd> {
             calls: Vec::new(),
             open: HashMap::new(),
             ids: HashSet::new(),
+            given: b"",
             times: HashMap::new(),
             place: (0, 0),
             dropped,
+        }
+    }
+
+    fn add_all(&mut self, messages: &'r [Message], instructions: Instructions) {
+        let mut started = false;
+        for (at, message) in messages.iter().enumerate() {
+            let instructs = matches!(message.role, Role::System | Role::Developer);
+            started |= !instructs;
+            let above = instructs && (!started || instructions == Instructions::Anywhere);
+            self.begin(message.role);
+            if message.name.is_some() {
+                self.note_dropped("name");
+            }
+            for (part_at, part) in message.parts.iter().enumerate() {
+                self.place = (at, part_at);
+                if part.cache.is_some() && cache(part).is_none() {
+                    self.note_dropped("cache_control");
+                }
+                match &part.kind {
+                    PartKind::Text(text) if above => self.system.extend(text_block(text, part)),
+                    _ => self.add(message.role, part),
+                }
+            }
         }
     }
 
@@ -197,7 +233,8 @@ impl<'r, 'd> Arrangement<'r, 'd> {
             } else {
                 hashed_id(&format!("{id}#{times}"), "toolu_")
             };
-            if self.ids.insert(new.clone()) {
+            let quoted = format!("\"{new}\"");
+            if memmem::find(self.given, quoted.as_bytes()).is_none() && self.ids.insert(new.clone()) {
                 return new;
             }
         }
@@ -321,9 +358,14 @@ impl<'r, 'd> Arrangement<'r, 'd> {
                 self.turns.push(minimal_turn());
             }
         }
+        Conversation { open_round, ..self.fill() }
+    }
+
+    /// Puts the results in their places.
+    fn fill(self) -> Conversation<'r> {
         let Self { system, turns, mut calls, .. } = self;
         let turns = turns.into_iter().map(|draft| draft.fill(&mut calls)).collect();
-        Conversation { system, turns, open_round }
+        Conversation { system, turns, open_round: false }
     }
 
     fn ends_with_unthought_calls(&self) -> bool {

@@ -15,7 +15,7 @@ pub(super) fn each(sort: &str, run: impl Fn(Dialect, &str, &[u8]) -> String) {
     });
 }
 
-pub(super) fn each_fixture(sort: &str, run: impl Fn(Dialect, &str, &[u8])) {
+pub(crate) fn each_fixture(sort: &str, run: impl Fn(Dialect, &str, &[u8])) {
     for dialect in Dialect::ALL {
         for path in fixtures(dialect, sort) {
             let name = path.file_stem().unwrap().to_str().unwrap().to_owned();

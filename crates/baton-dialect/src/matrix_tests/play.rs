@@ -15,7 +15,7 @@ pub(super) struct Played {
 
 /// What a stream says, however it is cut into events.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Said {
+pub(crate) struct Said {
     /// Text and refusal.
     text: String,
     thinking: String,
@@ -24,7 +24,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    pub(super) fn of(events: &[StreamEvent]) -> Self {
+    pub(crate) fn of(events: &[StreamEvent]) -> Self {
         let mut said = Self::default();
         let mut parts: Vec<&PartStart> = Vec::new();
         let mut numbers = Vec::new();
@@ -110,14 +110,14 @@ fn options(dialect: Dialect) -> StreamOptions {
 
 /// Splits a stream that arrives in pieces into its events: name and data.
 #[derive(Default)]
-pub(super) struct Sse {
+pub(crate) struct Sse {
     line: Vec<u8>,
     name: String,
     data: Vec<u8>,
 }
 
 impl Sse {
-    pub(super) fn push(&mut self, piece: &[u8]) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<(String, Vec<u8>)> {
         let mut events = Vec::new();
         for byte in piece {
             if *byte == b'\n' {

@@ -6,8 +6,8 @@
 mod messages;
 
 use baton_model::{
-    CacheControl, Dialect, Member, Origin, OutputFormat, RawJson, RawObject, Reasoning, Request, Sampling,
-    Tool, ToolChoice,
+    CacheControl, Dialect, Member, Message, Origin, OutputFormat, RawJson, RawObject, Reasoning, Request,
+    Sampling, Tool, ToolChoice,
 };
 use serde_json::value::RawValue;
 
@@ -44,6 +44,11 @@ pub(crate) fn decode_request(body: &RawObject) -> Result<Request, DecodeError> {
         request.sampling.max_output_tokens = Some(read(limit, format_args!("max_completion_tokens"))?);
     }
     Ok(request)
+}
+
+/// Reads the messages of a body alone.
+pub(crate) fn decode_messages(body: &RawObject) -> Result<Vec<Message>, DecodeError> {
+    body.get("messages").map_or_else(|| Ok(Vec::new()), messages::decode)
 }
 
 /// Whether the member has a place in the model.

@@ -8,15 +8,17 @@ mod rounds;
 mod wire;
 
 use baton_model::{
-    Dialect, OutputFormat, RawJson, RawObject, Reasoning, Request, Sampling, Tool, ToolChoice,
+    Dialect, Message, OutputFormat, PartKind, RawJson, RawObject, Reasoning, Request, Sampling, Tool,
+    ToolChoice,
 };
 use bytes::Bytes;
 use serde_json::json;
 
-pub(super) use wire::WireCall;
+pub(super) use wire::{WireCall, custom_call_id};
 
 use wire::{WireChoice, WireFunction, WireParameters, WireTool};
 
+use crate::additions::entries;
 use crate::convert::{ObjectWriter, effort_of_budget};
 use crate::{EncodeTarget, Encoded};
 
@@ -34,7 +36,31 @@ pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> En
     out.body.optional("user", request.user.as_ref());
     out.stream(request, target);
     out.extra(&request.extra);
-    Encoded { body: out.body.finish(), dropped: out.dropped }
+    Encoded { body: out.body.finish(), dropped: out.dropped, left_out: left_out(&request.messages) }
+}
+
+/// How many parts of thinking are left out: a vendor takes back its own text only, and no seals.
+fn left_out(messages: &[Message]) -> usize {
+    let parts = messages.iter().flat_map(|message| &message.parts);
+    let gone = parts.filter(|part| match part.kind {
+        PartKind::Reasoning { .. } => part.origin.dialect != Dialect::OpenaiChat,
+        PartKind::RedactedReasoning { .. } => true,
+        _ => false,
+    });
+    gone.count()
+}
+
+/// The entries of `tools` for these, as JSON text.
+pub(super) fn encode_tools(tools: &[Tool]) -> Vec<u8> {
+    let mut out = Writer { body: ObjectWriter::new(), dropped: Vec::new(), origin: Dialect::OpenaiChat };
+    let tools: Vec<WireTool<'_>> =
+        tools.iter().enumerate().filter_map(|(i, tool)| out.tool(i, tool)).collect();
+    entries(&tools)
+}
+
+/// The entries of `messages` for these, as JSON text.
+pub(super) fn encode_messages(messages: &[Message]) -> Vec<u8> {
+    entries(&messages::encode(messages, &mut Vec::new()))
 }
 
 /// A mark that only the vendor it was set for understands.

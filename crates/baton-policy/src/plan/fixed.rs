@@ -46,7 +46,7 @@ pub(super) const fn dice(state: &mut u64) -> u64 {
 }
 
 /// `$0.00042`: no more digits than the amount has.
-pub(super) fn dollars(amount: NanoUsd) -> String {
+pub(crate) fn dollars(amount: NanoUsd) -> String {
     let text = amount.to_string();
     let short = text.trim_end_matches('0');
     match short.strip_suffix('.') {

@@ -36,16 +36,23 @@ pub(super) enum FirstBy {
     Providers,
 }
 
-impl Case<'_> {
-    /// Sorts what is left, the best first.
-    pub(super) fn rank(&self, cells: &mut [Cell], eligible: &mut Vec<usize>) -> Result<Ranked, Question> {
-        let mut ranked = Ranked {
+impl Ranked {
+    /// As the candidates stand.
+    pub(super) const fn plain() -> Self {
+        Self {
             by: Order::Ordered,
             exploring: false,
             first_by: FirstBy::Order,
             judge_failed: None,
             passed_over: Vec::new(),
-        };
+        }
+    }
+}
+
+impl Case<'_> {
+    /// Sorts what is left, the best first.
+    pub(super) fn rank(&self, cells: &mut [Cell], eligible: &mut Vec<usize>) -> Result<Ranked, Question> {
+        let mut ranked = Ranked::plain();
         if eligible.len() > 1 {
             self.sort(cells, eligible, &mut ranked)?;
         }
@@ -68,7 +75,9 @@ impl Case<'_> {
                 .sort_by_key(|at| self.inputs.candidates.get(*at).map(|candidate| group(actions, candidate)));
             let now = eligible.first().and_then(|at| self.inputs.candidates.get(*at));
             let favoured = now.is_some_and(|it| {
-                place(&actions.use_models, it).is_some() || place(&actions.prefer, it).is_some()
+                super::handoff::is_target(actions, it)
+                    || place(&actions.use_models, it).is_some()
+                    || place(&actions.prefer, it).is_some()
             });
             if favoured || eligible.first().copied() != first {
                 ranked.first_by = FirstBy::Rule;
@@ -176,7 +185,9 @@ impl Case<'_> {
 
     /// A weight of zero never wins, so it is no candidate where lots decide.
     pub(super) fn lot_rejects(&self, candidate: &Candidate) -> Option<Rejection> {
-        (self.by_lot && self.weight(candidate) == 0).then(|| rejection(Stage::Order, ReasonCode::ZeroWeight))
+        let named = || self.actions.is_some_and(|actions| super::handoff::is_target(actions, candidate));
+        (self.by_lot && self.weight(candidate) == 0 && !named())
+            .then(|| rejection(Stage::Order, ReasonCode::ZeroWeight))
     }
 
     fn weight(&self, candidate: &Candidate) -> u64 {
@@ -210,6 +221,8 @@ impl Case<'_> {
             let rank = u64::try_from(drawn.len()).unwrap_or(u64::MAX);
             drawn.push(Keyed { key: Key::Known(rank), score: Some(weight), at });
         }
+        // Without a weight is only whom a rule hands over to.
+        drawn.extend(left.into_iter().map(|(at, _)| Keyed { key: Key::Unknown, score: None, at }));
         drawn
     }
 
@@ -370,12 +383,16 @@ const fn pace(latency: &Latency) -> u64 {
     (latency.p50_ms.saturating_mul(3).saturating_add(latency.p95_ms) / 4).saturating_add(1)
 }
 
-/// Where a rule puts a candidate: those to use or preferred first, as the rule lists them; those to be
-/// avoided last.
+/// Where a rule puts a candidate: whom it hands over to first, then those to use or preferred, as the
+/// rule lists them; those to be avoided last.
 fn group(actions: &crate::Actions, candidate: &Candidate) -> usize {
+    if super::handoff::is_target(actions, candidate) {
+        return 0;
+    }
     let favoured = if actions.use_models.is_empty() { &actions.prefer } else { &actions.use_models };
-    place(favoured, candidate)
-        .unwrap_or_else(|| favoured.len() + usize::from(place(&actions.avoid, candidate).is_some()))
+    let among = place(favoured, candidate)
+        .unwrap_or_else(|| favoured.len() + usize::from(place(&actions.avoid, candidate).is_some()));
+    among + 1
 }
 
 /// How strong a model is at what is needed, the weightiest need first; nothing where none is known.

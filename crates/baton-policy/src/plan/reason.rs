@@ -1,16 +1,17 @@
 //! The one sentence that says why, made from the table.
 
-use baton_model::NanoUsd;
+use baton_model::{NanoUsd, Target};
 
 use super::fixed::{dollars, share};
 use super::order::{FirstBy, Ranked};
 use super::{Case, target};
-use crate::{JudgeFailure, Order, Reason, ReasonCode, ReasonSource, Row, Verdict};
+use crate::{JudgeFailure, Order, Reason, ReasonCode, ReasonSource, Rejection, Row, Rule, Verdict};
 
 /// What the sentence is made from, beside the table.
 pub(super) struct Told {
     pub(super) ranked: Ranked,
     pub(super) rule: Option<usize>,
+    pub(super) handoff: Option<usize>,
     pub(super) stays: bool,
     pub(super) last_resort: bool,
 }
@@ -18,17 +19,8 @@ pub(super) struct Told {
 impl Case<'_> {
     pub(super) fn reason(&self, told: &Told, order: &[usize], table: &[Row]) -> Reason {
         let rule = told.rule.and_then(|at| self.policy.document.rules.get(at));
-        if let Some(rule) = rule.filter(|_| order.is_empty()) {
-            let by_rule = if let Some(why) = &rule.then.refuse {
-                Some((ReasonCode::RefusedByRule, format!("rule `{}` refuses the request: {why}", rule.name)))
-            } else if rule.then.stop {
-                Some((ReasonCode::StoppedByRule, format!("rule `{}` ends the run", rule.name)))
-            } else {
-                None
-            };
-            if let Some((code, text)) = by_rule {
-                return Reason { code, text, source: ReasonSource::Policy };
-            }
+        if let Some(ended) = rule.filter(|_| order.is_empty()).and_then(ended_by) {
+            return ended;
         }
         let skipped = self.skipped(order.first().copied(), table);
         let Some(first) = order.first().and_then(|at| target(self.inputs, *at)) else {
@@ -55,6 +47,8 @@ impl Case<'_> {
                 ReasonSource::Policy,
                 format!("the conversation stays with {first}: {}", self.not_better(told, order, table)),
             )
+        } else if let (Some(to), Some(rule)) = (told.handoff, rule) {
+            (ReasonCode::HandoffByRule, ReasonSource::Rule, self.handed_over_by(rule, to))
         } else if let (FirstBy::Rule, Some(rule)) = (told.ranked.first_by, rule) {
             (
                 ReasonCode::ChosenByRule,
@@ -142,9 +136,12 @@ impl Case<'_> {
         }
     }
 
-    /// Why another one that ranks higher is not worth a switch.
+    /// Why the conversation does not go to another one.
     fn not_better(&self, told: &Told, order: &[usize], table: &[Row]) -> String {
         let figures = self.figures(told.ranked.by, order, table);
+        if self.inputs.run.is_some() {
+            return "no rule leads away from it".to_owned();
+        }
         let Some(other) = order.get(1).and_then(|at| target(self.inputs, *at)) else { return String::new() };
         if told.ranked.by == Order::Weighted {
             return format!("{other} was drawn, and lots are drawn once for a conversation");
@@ -159,22 +156,34 @@ impl Case<'_> {
             .zip(&self.inputs.candidates)
             .take(chosen.unwrap_or(usize::MAX))
             .filter_map(|(row, candidate)| match &row.verdict {
-                Verdict::Rejected(rejection) => {
-                    let name = &candidate.target;
-                    let clause = rejection.code.clause();
-                    Some(match (&rejection.observed, &rejection.limit) {
-                        (Some(observed), Some(limit)) => {
-                            format!("{name} {clause} ({observed}, limit {limit})")
-                        }
-                        (Some(observed), None) => format!("{name} {clause} ({observed})"),
-                        (None, Some(limit)) => format!("{name} {clause} ({limit})"),
-                        (None, None) => format!("{name} {clause}"),
-                    })
-                }
+                Verdict::Rejected(rejection) => Some(why_rejected(&candidate.target, rejection)),
                 Verdict::Selected | Verdict::Eligible { .. } => None,
             })
             .take(MOST_SKIPPED)
             .collect()
+    }
+}
+
+/// Why a rule ends everything, if it does.
+pub(super) fn ended_by(rule: &Rule) -> Option<Reason> {
+    let (code, text) = if let Some(why) = &rule.then.refuse {
+        (ReasonCode::RefusedByRule, format!("rule `{}` refuses the request: {why}", rule.name))
+    } else if rule.then.stop {
+        (ReasonCode::StoppedByRule, format!("rule `{}` ends the run", rule.name))
+    } else {
+        return None;
+    };
+    Some(Reason { code, text, source: ReasonSource::Policy })
+}
+
+/// What is held against a target, as half a sentence.
+pub(super) fn why_rejected(name: &Target, rejection: &Rejection) -> String {
+    let clause = rejection.code.clause();
+    match (&rejection.observed, &rejection.limit) {
+        (Some(observed), Some(limit)) => format!("{name} {clause} ({observed}, limit {limit})"),
+        (Some(observed), None) => format!("{name} {clause} ({observed})"),
+        (None, Some(limit)) => format!("{name} {clause} ({limit})"),
+        (None, None) => format!("{name} {clause}"),
     }
 }
 

@@ -4,8 +4,8 @@ use baton_model::Price;
 
 use super::*;
 use crate::{
-    Actions, Down, DownReason, Facts, Features, Health, Judge, Judged, Latency, Need, Order, PolicyDocument,
-    ProviderPreferences, Rule, TaskKind,
+    Actions, Asked, Current, Down, DownReason, Facts, Features, HandoffBy, Health, Judge, Judged, Latency,
+    Need, Order, PolicyDocument, ProviderPreferences, Rule, RunInputs, TaskKind,
 };
 
 #[test]
@@ -282,7 +282,7 @@ fn a_conversation_stays_unless_the_gain_is_worth_it() {
             price(inputs, 1, 100, 100);
             facts(inputs, 0).price.as_mut().unwrap().cached_input = Some(NanoUsd(10_000_000));
             inputs.features.input_tokens = 10_000;
-            inputs.current = Some(crate::Current { target: "a/now".parse().unwrap(), cached_tokens: cached });
+            inputs.current = Some(Current { target: "a/now".parse().unwrap(), cached_tokens: cached });
             policy.order = vec![Order::Cheapest];
         })
     };
@@ -304,6 +304,203 @@ fn a_rule_uses_prefers_avoids_and_refuses() {
     insta::assert_snapshot!(rule(Actions { avoid: names(&["a/x"]), ..Actions::default() }));
     insta::assert_snapshot!(rule(Actions { allow_models: vec!["b/*".to_owned()], ..Actions::default() }));
     insta::assert_snapshot!(rule(Actions { refuse: Some("not today".to_owned()), ..Actions::default() }));
+}
+
+#[test]
+fn a_hand_over_goes_to_who_is_asked_for_or_to_nobody() {
+    insta::assert_snapshot!(hand_over("a/x b/y c/z", (2, 0), HandoffBy::Model, |_, _| ()), @r"
+    a/x: order has_conversation
+    b/y: order not_handed_to
+    c/z: selected
+    handed_over: c/z takes over from a/x because the model asked for it
+    goes to c/z
+    ");
+    insta::assert_snapshot!(hand_over("a/x b/y", (1, 0), HandoffBy::Forced, |_, _| ()), @r"
+    a/x: order has_conversation
+    b/y: selected
+    handoff_forced: b/y takes over from a/x as is configured
+    goes to b/y
+    ");
+    insta::assert_snapshot!(hand_over("a/x b/y", (1, 1), HandoffBy::Model, |_, _| ()), @r"
+    a/x: order not_handed_to
+    b/y: order has_conversation
+    handoff_denied: b/y keeps the conversation: b/y has the conversation already
+    ");
+    insta::assert_snapshot!(hand_over("a/x b/y a/x", (2, 0), HandoffBy::Model, |_, _| ()), @r"
+    a/x: order has_conversation
+    b/y: order not_handed_to
+    a/x: allow listed_twice
+    handoff_denied: a/x keeps the conversation: a/x was listed before
+    ");
+    insta::assert_snapshot!(hand_over("a/x b/y", (9, 0), HandoffBy::Model, |_, _| ()), @r"
+    a/x: order has_conversation
+    b/y: order not_handed_to
+    handoff_denied: a/x keeps the conversation: there is no such candidate
+    ");
+}
+
+#[test]
+fn a_hand_over_does_not_look_at_orders_and_not_for_a_last_resort() {
+    insta::assert_snapshot!(hand_over("a/x b/y c/z", (2, 0), HandoffBy::Model, |inputs, policy| {
+        price(inputs, 1, 1, 1);
+        policy.order = vec![Order::Judge, Order::Cheapest];
+        policy.judge = Some(Judge { model: "j/j".parse().unwrap(), timeout_ms: 5_000 });
+    }), @r"
+    a/x: order has_conversation
+    b/y: order not_handed_to
+    c/z: selected
+    handed_over: c/z takes over from a/x because the model asked for it
+    goes to c/z
+    ");
+    insta::assert_snapshot!(hand_over("a/x b/y", (1, 0), HandoffBy::Model, |inputs, _| {
+        down(inputs, 0, DownReason::Cooling, 9_000);
+        down(inputs, 1, DownReason::BreakerOpen, 1);
+    }), @r"
+    a/x: health cooling_down 9s left
+    b/y: health breaker_open 1ms left
+    target_unavailable: a/x keeps the conversation: b/y failed too often lately (1ms left)
+    ");
+}
+
+#[test]
+fn of_a_rule_what_forbids_counts_for_a_hand_over() {
+    let rule =
+        |by, then: Actions| hand_over("a/x b/y", (1, 0), by, |_, policy| policy.rules = vec![always(then)]);
+    let name = |name: &str| name.parse().unwrap();
+    let model = |then| rule(HandoffBy::Model, then);
+    insta::assert_snapshot!(model(Actions { avoid: vec![name("b/y")], ..Actions::default() }), @r"
+    a/x: order has_conversation
+    b/y: selected
+    handed_over: b/y takes over from a/x because the model asked for it
+    goes to b/y
+    ");
+    insta::assert_snapshot!(model(Actions { use_models: vec![name("a/x")], ..Actions::default() }), @r"
+    a/x: order has_conversation
+    b/y: rules not_in_rule
+    handoff_denied: a/x keeps the conversation: b/y is not among the models of the rule
+    ");
+    insta::assert_snapshot!(model(Actions { stop: true, ..Actions::default() }), @r"
+    a/x: rules stopped_by_rule
+    b/y: rules stopped_by_rule
+    stopped_by_rule: rule `r` ends the run
+    ");
+    insta::assert_snapshot!(rule(HandoffBy::Rule, Actions { handoff_to: Some(name("b/y")), ..Actions::default() }), @r"
+    a/x: order has_conversation
+    b/y: selected
+    handoff_by_rule: b/y takes over from a/x by rule `r`
+    goes to b/y
+    ");
+}
+
+#[test]
+fn between_turns_only_a_rule_leads_away() {
+    let turn = |holder: &str, then: Actions| {
+        check("a/x b/y c/z", |inputs, policy| {
+            inputs.current = Some(Current { target: holder.parse().unwrap(), cached_tokens: 0 });
+            inputs.run = Some(Box::new(RunInputs { turn: 2, hop: 1, ..RunInputs::default() }));
+            inputs.candidates[2].by_rule = true;
+            price(inputs, 0, 1, 1);
+            policy.order = vec![Order::Cheapest];
+            policy.rules = vec![always(then)];
+        })
+    };
+    let to = |name: &str| Actions { handoff_to: Some(name.parse().unwrap()), ..Actions::default() };
+    insta::assert_snapshot!(turn("b/y", Actions { max_turns: Some(3), ..Actions::default() }), @r"
+    a/x: eligible 1
+    b/y: selected
+    c/z: rules not_asked_for
+    stays: the conversation stays with b/y: no rule leads away from it
+    ");
+    insta::assert_snapshot!(turn("b/y", to("a/x")), @r"
+    a/x: selected
+    b/y: eligible 1
+    c/z: rules not_asked_for
+    handoff_by_rule: a/x takes over from b/y by rule `r`
+    goes to a/x
+    ");
+    insta::assert_snapshot!(turn("b/y", to("c/z")), @r"
+    a/x: eligible 2
+    b/y: eligible 1
+    c/z: selected
+    handoff_by_rule: c/z takes over from b/y by rule `r`
+    goes to c/z
+    ");
+    insta::assert_snapshot!(turn("b/y", to("b/y")), @r"
+    a/x: eligible 1
+    b/y: selected
+    c/z: rules not_asked_for
+    stays: the conversation stays with b/y: no rule leads away from it
+    ");
+    insta::assert_snapshot!(turn("b/y", to("d/d")), @r"
+    a/x: eligible 1
+    b/y: selected
+    c/z: rules not_asked_for
+    stays: the conversation stays with b/y: no rule leads away from it
+    ");
+}
+
+#[test]
+fn a_request_begins_with_whom_a_rule_hands_over_to() {
+    let begin = |holder: Option<&str>| {
+        check("a/x b/y", |inputs, policy| {
+            let target = holder.map(|holder| holder.parse().unwrap());
+            inputs.current = target.map(|target| Current { target, cached_tokens: 0 });
+            let handoff_to = Some("b/y".parse().unwrap());
+            policy.rules = vec![always(Actions { handoff_to, ..Actions::default() })];
+        })
+    };
+    insta::assert_snapshot!(begin(None), @r"
+    a/x: eligible 1
+    b/y: selected
+    chosen_by_rule: b/y is chosen by rule `r`
+    ");
+    insta::assert_snapshot!(begin(Some("a/x")), @r"
+    a/x: eligible 1
+    b/y: selected
+    handoff_by_rule: b/y takes over from a/x by rule `r`
+    goes to b/y
+    ");
+    insta::assert_snapshot!(begin(Some("b/y")), @r"
+    a/x: eligible 1
+    b/y: selected
+    chosen_by_rule: b/y is chosen by rule `r`
+    ");
+    // It was with one that is not named any more.
+    insta::assert_snapshot!(begin(Some("c/z")), @r"
+    a/x: eligible 1
+    b/y: selected
+    handoff_by_rule: b/y takes over from c/z by rule `r`
+    goes to b/y
+    ");
+}
+
+#[test]
+fn the_models_of_a_hand_over_are_named_by_the_policy() {
+    let rule = always(Actions { handoff_to: Some("c/z".parse().unwrap()), ..Actions::default() });
+    let document = PolicyDocument { rules: vec![rule], ..PolicyDocument::default() };
+    let policy = Policy::new(crate::PolicyRef::default(), document).unwrap();
+    assert_eq!(policy.rule_models().map(ToString::to_string).collect::<Vec<_>>(), ["c/z"]);
+    let named: Vec<_> = policy.named_models().map(|(key, name)| format!("{key} {name}")).collect();
+    assert_eq!(named, ["handoff_to c/z"]);
+    assert!(policy.needs(&crate::Wishes::default()).conversation);
+}
+
+fn always(then: Actions) -> Rule {
+    Rule { name: "r".to_owned(), when: String::new(), then }
+}
+
+/// A hand-over to the first place from the second.
+fn hand_over(
+    targets: &str,
+    (to, from): (u32, u32),
+    by: HandoffBy,
+    change: impl FnOnce(&mut Inputs, &mut PolicyDocument),
+) -> String {
+    check(targets, |inputs, policy| {
+        let asked = Some(Asked { to, from, by });
+        inputs.run = Some(Box::new(RunInputs { turn: 2, hop: 1, asked, ..RunInputs::default() }));
+        change(inputs, policy);
+    })
 }
 
 fn facts(inputs: &mut Inputs, at: usize) -> &mut Facts {
@@ -374,5 +571,6 @@ fn check(targets: &str, change: impl FnOnce(&mut Inputs, &mut PolicyDocument)) -
         })
         .collect();
     lines.push(format!("{}: {}", plan.reason.code.as_str(), plan.reason.text));
+    lines.extend(plan.handoff.map(|at| format!("goes to {}", inputs.candidates[at as usize].target)));
     lines.join("\n")
 }

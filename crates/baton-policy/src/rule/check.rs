@@ -181,6 +181,9 @@ impl<'e> Checker<'e> {
             return self.mistake(self.field_at(dot, field), message, None);
         };
         let start = self.at(&select.operand);
+        if self.bound.as_ref().is_some_and(|(bound, _)| bound == root) {
+            return self.mistake(self.field_at(dot, field), format!("`{root}` has no members"), None);
+        }
         if root == CONTEXT {
             let shape = Shape::Variable(field.to_owned());
             return Node { shape, may_fail: false, ..Node::other(start, Kind::Any) };
@@ -196,12 +199,7 @@ impl<'e> Checker<'e> {
             };
         }
         if !ROOTS.contains(&root.as_str()) {
-            return match &self.bound {
-                Some((bound, _)) if bound == root => {
-                    self.mistake(self.field_at(dot, field), format!("`{root}` has no members"), None)
-                }
-                _ => self.identifier(root, start),
-            };
+            return self.identifier(root, start);
         }
         let members = MEMBERS.into_iter().map(|(known, _)| known).filter(|known| root_of(known) == root);
         let near = nearest(field, members.clone().map(last_of));

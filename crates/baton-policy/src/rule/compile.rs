@@ -8,6 +8,7 @@ use cel::{Env, ParseError};
 use super::check::{Checked, Found, check};
 use super::evaluate::{Expression, Pattern, environment};
 use super::reach::{Facts, Never, both, holds};
+use super::vocabulary::Member;
 use super::{Rule, RuleMistake};
 
 /// The longest expression, in bytes.
@@ -26,6 +27,7 @@ pub(super) struct Compiled {
     pub(super) expressions: Vec<Expression>,
     pub(super) patterns: Vec<Pattern>,
     pub(super) reads_task: bool,
+    pub(super) reads_conversation: bool,
 }
 
 /// Compiles every expression.
@@ -38,6 +40,7 @@ pub(super) fn compile(rules: &[Rule]) -> Result<Compiled, Vec<RuleMistake>> {
         let found = read(source).and_then(|(checked, expression)| {
             earlier.admit(&checked, &rule.name)?;
             compiled.reads_task |= checked.members.iter().any(|member| member.reads_task());
+            compiled.reads_conversation |= checked.members.contains(&Member::RunModel);
             compiled.expressions.push(Expression::new(expression, &mut compiled.patterns));
             Ok(())
         });

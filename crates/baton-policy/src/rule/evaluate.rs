@@ -211,6 +211,8 @@ impl<'i> Scope<'i> {
         let features = &inputs.features;
         let context = inputs.context.as_deref();
         let reading = features.task.as_deref();
+        let run = inputs.run.as_deref();
+        let turn = context.map_or(1, |context| context.turn);
         let seconds = context.map_or(0, |context| context.unix_seconds);
         match member {
             Member::Surface => text(context.map_or("", |context| &context.surface)),
@@ -247,7 +249,15 @@ impl<'i> Scope<'i> {
             Member::Code => share(reading.map_or(0, |reading| reading.code)),
             Member::Math => share(reading.map_or(0, |reading| reading.math)),
             Member::Key => text(context.map_or("", |context| &context.key)),
-            Member::Turn => number(context.map_or(1, |context| context.turn).max(1).into()),
+            Member::Turn => number(turn.max(1).into()),
+            Member::RunTurn => number(run.map_or(turn, |run| run.turn).max(1).into()),
+            Member::RunHop => number(run.map_or(1, |run| run.hop).max(1).into()),
+            Member::RunHandoffs => number(run.map_or(0, |run| run.handoffs).into()),
+            Member::RunToolsDone => bool(run.is_some_and(|run| run.tools_done)),
+            Member::RunModel => match inputs.holder() {
+                Some(target) => CowVal::owned(CelString::from(target.to_string())),
+                None => text(""),
+            },
             Member::Unix => number(seconds),
             Member::Hour => number(seconds / 3600 % 24),
             Member::Minute => number(seconds / 60 % 60),

@@ -2,7 +2,10 @@ use baton_model::Target;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Candidate, Complexity, Context, DeclaredTask, TaskKind, TaskReading, Variable};
+use crate::{
+    Asked, Candidate, Complexity, Context, Current, DeclaredTask, HandoffBy, RunInputs, TaskKind,
+    TaskReading, Variable,
+};
 
 #[test]
 fn the_kind_of_task_is_compared() {
@@ -46,6 +49,34 @@ fn key_turn_and_time_are_looked_at() {
     check("time.hour == 22 && time.minute == 13 && time.weekday == 2", "yes");
     check("time.unix >= 1700000000", "yes");
     check("time.hour >= 22 || time.hour < 6", "yes");
+}
+
+#[test]
+fn the_run_is_looked_at() {
+    check("run.turn == 3 && run.hop == 2 && run.handoffs == 1 && run.tools_done", "yes");
+    check("run.model == 'openai/gpt-4o'", "yes");
+    check("run.model.startsWith('anthropic/') || run.model == ''", "no");
+}
+
+#[test]
+fn before_a_run_has_begun_it_is_at_its_first_turn_and_with_nobody() {
+    let first = "run.turn == 1 && run.hop == 1 && run.handoffs == 0 && !run.tools_done && run.model == ''";
+    let mut inputs = inputs();
+    (inputs.run, inputs.current) = (None, None);
+    inputs.context.as_mut().unwrap().turn = 1;
+    assert_eq!(set(&[first]).unwrap().first_match(&inputs), Some(0));
+    // A conversation that goes on is with whom it was with.
+    inputs.current = Some(Current { target: "openai/o3".parse().unwrap(), cached_tokens: 0 });
+    assert_eq!(set(&[first, "run.model == 'openai/o3'"]).unwrap().first_match(&inputs), Some(1));
+}
+
+/// A name of theirs that became a variable of ours stays theirs: a policy of then is still read.
+#[test]
+fn the_entries_of_a_list_may_be_called_run() {
+    check("request.tags.exists(run, run == 'vip')", "yes");
+    check("request.tags.exists(run, run == 'vip') && run.turn == 3", "yes");
+    refused("request.tags.exists(run, run.turn == 3)", "1:30 `run` has no members");
+    refused("request.tags.exists(key, key == 'vip')", "1:21 `key` has a meaning already (take another name)");
 }
 
 #[test]
@@ -153,7 +184,8 @@ fn unknown_names_are_refused_with_the_nearest() {
     refused("task == 'code'", "1:1 `task` is no value, its members are (write `task.kind`)");
     refused("'x' in context", "1:8 `context` is no value, its members are (write `context.name`)");
     refused("task.kind.size == 3", "1:11 a text has no member `size`");
-    refused("model == 'x'", "1:1 unknown variable `model`");
+    refused("model == 'x'", "1:1 unknown variable `model` (write `run.model`)");
+    refused("run.hops > 1", "1:5 `run` has no member `hops` (write `run.hop`)");
 }
 
 #[test]
@@ -348,6 +380,13 @@ fn the_text_is_read_only_for_those_that_look_at_it() {
 }
 
 #[test]
+fn who_has_the_conversation_is_found_out_only_for_those_that_look_at_it() {
+    let reads = |rule| set(&[rule]).unwrap().reads_conversation();
+    assert!(reads("run.model != ''"));
+    assert!(!reads("run.turn > 1 && run.tools_done"));
+}
+
+#[test]
 fn a_rule_needs_no_expression() {
     let rule: Rule = serde_json::from_str(r#"{"name": "rest", "then": {"stop": true}}"#).unwrap();
     assert_eq!(rule.when, "");
@@ -505,6 +544,12 @@ fn expression() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         (order(), 0..24_i32).prop_map(|(sign, number)| format!("time.hour {sign} {number}")),
         (order(), 0..3_i32).prop_map(|(sign, number)| format!("{number} {sign} turn.number")),
+        (order(), 0..3_i32).prop_map(|(sign, number)| format!("run.turn {sign} {number}")),
+        (order(), -1..2_i32).prop_map(|(sign, number)| format!("{number} {sign} run.handoffs")),
+        (order(), 0..3_i32).prop_map(|(sign, number)| format!("run.hop + run.handoffs {sign} {number}")),
+        (same(), kinds()).prop_map(|(sign, kind)| format!("run.model {sign} 'a/{kind}'")),
+        Just("run.model == ''".to_owned()),
+        Just("run.tools_done".to_owned()),
         (order(), -1..4_i32).prop_map(|(sign, number)| format!("task.confidence {sign} {number}")),
         (order(), 0..3_i32).prop_map(|(sign, number)| format!("context.n {sign} {number}")),
         (order(), 0..3_i32).prop_map(|(sign, number)| format!("request.max_output_tokens {sign} {number}")),
@@ -556,9 +601,16 @@ fn any_inputs() -> impl Strategy<Value = Inputs> {
         kinds().prop_map(|text| Some(Variable::Text(text.to_owned()))),
     ];
     let request = (any::<bool>(), 0..3_u32, proptest::option::of(0..3_u64));
-    (kind, 0..5_u32, variable, request, 0..3_u32, 0..100_000_u64).prop_map(
-        |(kind, confidence, variable, (images, tools, most), turn, unix_seconds)| {
+    let run = (0..3_u32, 0..3_u32, 0..2_u32, any::<bool>()).prop_map(|(turn, hop, handoffs, tools_done)| {
+        Box::new(RunInputs { turn, hop, handoffs, tools_done, asked: None })
+    });
+    let run = (proptest::option::of(run), proptest::option::of(kinds()));
+    (kind, 0..5_u32, variable, request, 0..3_u32, 0..100_000_u64, run).prop_map(
+        |(kind, confidence, variable, (images, tools, most), turn, unix_seconds, (run, with))| {
             let mut inputs = inputs();
+            inputs.run = run;
+            inputs.current =
+                with.map(|with| Current { target: format!("a/{with}").parse().unwrap(), cached_tokens: 0 });
             inputs.features.images = images;
             inputs.features.tools = tools;
             inputs.features.max_output_tokens = most;
@@ -658,5 +710,8 @@ fn inputs() -> Inputs {
         turn: 2,
         unix_seconds: 1_700_000_000,
     }));
+    let asked = Asked { to: 1, from: 0, by: HandoffBy::Model };
+    inputs.run =
+        Some(Box::new(RunInputs { turn: 3, hop: 2, handoffs: 1, tools_done: true, asked: Some(asked) }));
     inputs
 }

@@ -12,7 +12,11 @@ use super::domain::Domain;
 use crate::TaskKind;
 
 /// The variables; each but `context` has fixed members.
-pub(super) const ROOTS: [&str; 6] = ["request", "task", "context", "key", "turn", "time"];
+pub(super) const ROOTS: [&str; 7] = ["request", "task", "context", "key", "turn", "run", "time"];
+
+/// A variable that came later than the first policies: a macro may call its entries so all the same, or
+/// policies of then could not be read any more.
+pub(super) const RUN: &str = "run";
 
 /// The variable whose members the client names.
 pub(super) const CONTEXT: &str = "context";
@@ -45,6 +49,11 @@ pub(super) enum Member {
     Math,
     Key,
     Turn,
+    RunTurn,
+    RunHop,
+    RunHandoffs,
+    RunToolsDone,
+    RunModel,
     Unix,
     Hour,
     Minute,
@@ -52,7 +61,7 @@ pub(super) enum Member {
 }
 
 /// The members by their names.
-pub(super) const MEMBERS: [(&str, Member); 26] = [
+pub(super) const MEMBERS: [(&str, Member); 31] = [
     ("request.surface", Member::Surface),
     ("request.stream", Member::Stream),
     ("request.input_tokens", Member::InputTokens),
@@ -75,6 +84,11 @@ pub(super) const MEMBERS: [(&str, Member); 26] = [
     ("task.math", Member::Math),
     ("key.id", Member::Key),
     ("turn.number", Member::Turn),
+    ("run.turn", Member::RunTurn),
+    ("run.hop", Member::RunHop),
+    ("run.handoffs", Member::RunHandoffs),
+    ("run.tools_done", Member::RunToolsDone),
+    ("run.model", Member::RunModel),
     ("time.unix", Member::Unix),
     ("time.hour", Member::Hour),
     ("time.minute", Member::Minute),
@@ -109,19 +123,23 @@ impl Member {
     /// What its values are.
     pub(super) fn kind(self) -> Kind {
         match self {
-            Self::Surface | Self::Kind | Self::Complexity | Self::Key => Kind::Text,
+            Self::Surface | Self::Kind | Self::Complexity | Self::Key | Self::RunModel => Kind::Text,
             Self::Stream
             | Self::Images
             | Self::Audio
             | Self::StructuredOutput
             | Self::Logprobs
             | Self::Reasoning
-            | Self::Declared => Kind::Bool,
+            | Self::Declared
+            | Self::RunToolsDone => Kind::Bool,
             Self::InputTokens
             | Self::MaxOutputTokens
             | Self::Tools
             | Self::Messages
             | Self::Turn
+            | Self::RunTurn
+            | Self::RunHop
+            | Self::RunHandoffs
             | Self::Unix
             | Self::Hour
             | Self::Minute
@@ -163,8 +181,8 @@ impl Member {
             Self::Hour => Domain::whole(0.0, 23.0),
             Self::Minute => Domain::whole(0.0, 59.0),
             Self::Weekday => Domain::whole(1.0, 7.0),
-            Self::Turn => Domain::whole(1.0, f64::INFINITY),
-            Self::InputTokens | Self::Tools | Self::Messages | Self::Unix => {
+            Self::Turn | Self::RunTurn | Self::RunHop => Domain::whole(1.0, f64::INFINITY),
+            Self::InputTokens | Self::Tools | Self::Messages | Self::RunHandoffs | Self::Unix => {
                 Domain::whole(0.0, f64::INFINITY)
             }
             Self::MaxOutputTokens => Domain::whole(0.0, f64::INFINITY).or_null(),
@@ -174,8 +192,9 @@ impl Member {
             | Self::StructuredOutput
             | Self::Logprobs
             | Self::Reasoning
-            | Self::Declared => Domain::bools(),
-            Self::Surface | Self::Key => Domain::texts(),
+            | Self::Declared
+            | Self::RunToolsDone => Domain::bools(),
+            Self::Surface | Self::Key | Self::RunModel => Domain::texts(),
             Self::Tags | Self::Candidates | Self::Languages => Domain::all(),
         }
     }

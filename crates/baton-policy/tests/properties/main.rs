@@ -10,10 +10,11 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use baton_model::{FaultKind, Target};
+use baton_model::{FaultKind, ModelName, Target};
 use baton_policy::{
-    Actions, Constraints, Current, Down, DownReason, History, Inputs, Judge, JudgeFailure, Judged, Knowledge,
-    Next, Order, Plan, Planned, ReasonCode, Rule, Stage, Verdict, next, plan,
+    Actions, Asked, Candidate, Constraints, Current, Down, DownReason, HandoffBy, History, Inputs, Judge,
+    JudgeFailure, Judged, Knowledge, Next, Order, Plan, Planned, ReasonCode, Rule, RunInputs, Stage, Verdict,
+    next, plan,
 };
 use proptest::bits;
 use proptest::prelude::*;
@@ -410,6 +411,164 @@ fn a_request_without_fallbacks_has_one_target() {
         prop_assert_eq!(alone.order.as_slice(), free.order.get(..1).unwrap_or_default());
         Ok(())
     });
+}
+
+#[test]
+fn a_hand_over_goes_to_who_was_asked_or_to_nobody() {
+    holds(Kind::ANY, |world, tape| {
+        let (world, asked) = asked(world, tape);
+        let plan = planned(&world)?;
+        prop_assert!(plan.order.is_empty() || plan.order == [asked.to], "{:#?}", plan);
+        prop_assert_eq!(plan.handoff, plan.order.first().copied());
+        prop_assert!(!plan.stays && !plan.last_resort);
+        let handed = [ReasonCode::HandedOver, ReasonCode::HandoffByRule, ReasonCode::HandoffForced];
+        prop_assert_eq!(handed.contains(&plan.reason.code), !plan.order.is_empty(), "{:?}", plan.reason);
+        for row in &plan.table {
+            let agrees = match &row.verdict {
+                Verdict::Selected => plan.order == [row.candidate],
+                Verdict::Eligible { .. } => false,
+                Verdict::Rejected(_) => plan.order != [row.candidate],
+            };
+            prop_assert!(agrees, "{:#?}", plan);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn who_would_be_rejected_at_the_start_is_never_handed_to_and_who_would_not_is() {
+    holds(Kind::ANY, |world, tape| {
+        let (world, asked) = asked(world, tape);
+        let mut start = world.clone();
+        start.inputs.run = None;
+        start.inputs.providers.allow_fallbacks = None;
+        // Orders have no say in a hand-over.
+        start.document.order.clear();
+        start.document.client_order = false;
+        let start = planned(&start)?;
+        let target = |at: u32| world.inputs.candidates.get(index(at)).map(|candidate| &candidate.target);
+        let stands = target(asked.to).is_some() && stands(&start, asked.to) && !start.last_resort;
+        let moves = target(asked.to) != target(asked.from);
+        let handed = planned(&world)?.order == [asked.to];
+        prop_assert_eq!(handed, stands && moves, "{:#?}", start);
+        Ok(())
+    });
+}
+
+#[test]
+fn nobody_hands_over_to_itself() {
+    holds(Kind::ANY, |world, tape| {
+        let (mut world, mut asked) = asked(world, tape);
+        asked.to = asked.from;
+        if let Some(run) = &mut world.inputs.run {
+            run.asked = Some(asked);
+        }
+        let plan = planned(&world)?;
+        prop_assert!(plan.order.is_empty() && plan.handoff.is_none(), "{plan:#?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_hand_over_follows_from_what_is_recorded() {
+    holds(Kind::ANY, |world, tape| {
+        let (world, _) = asked(world, tape);
+        let text =
+            serde_json::to_string(&world.inputs).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let mut read: Inputs =
+            serde_json::from_str(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        for (read, was) in read.candidates.iter_mut().zip(&world.inputs.candidates) {
+            read.facts = was.facts.clone();
+        }
+        prop_assert_eq!(&read, &world.inputs);
+        let again = World { inputs: read, ..world.clone() };
+        prop_assert_eq!(planned(&again)?, planned(&world)?);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_rule_hands_over_to_its_own_target_and_never_to_who_has_the_conversation() {
+    holds(Kind::ANY, |world, tape| {
+        let (mut world, rule) = handing_over(world, tape);
+        let at = tape.below(world.inputs.candidates.len());
+        world.inputs.current = world
+            .inputs
+            .candidates
+            .get(at)
+            .map(|candidate| Current { target: candidate.target.clone(), cached_tokens: tape.number() });
+        world.inputs.run = (tape.below(2) == 0).then(|| Box::new(tape.run()));
+        world.inputs.passes = None;
+        let Planned::Plan(plan) = plan(&world.policy(), &world.knowledge, &world.inputs) else {
+            return Err(TestCaseError::reject("a question"));
+        };
+        let current = world.inputs.current.as_ref().map(|current| &current.target);
+        let candidate = |at: u32| world.inputs.candidates.get(index(at));
+        // Its target goes before all others wherever it stands, under any order.
+        let first = plan.order.first().copied();
+        let target = |at: u32| candidate(at).filter(|it| is_named(rule.then.handoff_to.as_ref(), it));
+        if plan.order.iter().any(|at| target(*at).is_some()) {
+            prop_assert!(first.and_then(target).is_some(), "{plan:#?}");
+        }
+        let expected = first
+            .filter(|at| target(*at).is_some_and(|it| current.is_some_and(|current| *current != it.target)));
+        prop_assert_eq!(plan.handoff, expected, "{:#?}", plan);
+        applies(plan.handoff.is_some())?;
+        prop_assert!(matches!(plan.reason.code, ReasonCode::HandoffByRule | ReasonCode::LastResort));
+        prop_assert!(!plan.stays);
+        Ok(())
+    });
+}
+
+#[test]
+fn between_turns_nobody_is_asked_and_the_conversation_stays_unless_a_rule_leads_away() {
+    holds(Kind::ANY, |world, tape| {
+        let mut world = if tape.below(2) == 0 { handing_over(world, tape).0 } else { world.clone() };
+        world.document.order.insert(0, Order::Judge);
+        world.document.judge = "j/j".parse().ok().map(|model| Judge { model, timeout_ms: 1 });
+        world.inputs.judged = None;
+        world.inputs.passes = None;
+        world.inputs.run = Some(Box::new(tape.run()));
+        let plan = planned(&world)?;
+        let Some(current) = world.inputs.current.as_ref().map(|current| &current.target) else {
+            return Err(TestCaseError::reject("nobody has the conversation"));
+        };
+        applies(plan.handoff.is_none() && targets(&world.inputs, &plan).contains(&current))?;
+        let first = targets(&world.inputs, &plan).first().copied();
+        prop_assert_eq!(first, Some(current), "{:#?}", plan);
+        prop_assert!(plan.stays);
+        prop_assert!(matches!(plan.reason.code, ReasonCode::Stays | ReasonCode::LastResort));
+        Ok(())
+    });
+}
+
+/// Between turns, with a hand-over that somebody asks for; now and then to nobody.
+fn asked(world: &World, tape: &mut Tape) -> (World, Asked) {
+    let mut world = if tape.below(2) == 0 { handing_over(world, tape).0 } else { world.clone() };
+    let count = world.inputs.candidates.len();
+    let mut place = |more: usize| u32::try_from(tape.below(count + more)).unwrap_or(u32::MAX);
+    let (to, from) = (place(1), place(0));
+    let by = [HandoffBy::Model, HandoffBy::Rule, HandoffBy::Forced];
+    let by = by.get(tape.below(by.len())).copied().unwrap_or(HandoffBy::Model);
+    let asked = Asked { to, from, by };
+    world.inputs.run = Some(Box::new(RunInputs { asked: Some(asked.clone()), ..tape.run() }));
+    (world, asked)
+}
+
+/// With one rule that always holds and hands over, mostly to somebody who is there.
+fn handing_over(world: &World, tape: &mut Tape) -> (World, Rule) {
+    let at = tape.below(world.inputs.candidates.len() + 1);
+    let there = world.inputs.candidates.get(at).map(|candidate| candidate.model.clone());
+    let handoff_to = there.or_else(|| tape.models().into_iter().next());
+    ruled(world, Actions { handoff_to, ..tape.actions() })
+}
+
+fn is_named(name: Option<&ModelName>, candidate: &Candidate) -> bool {
+    name.is_some_and(|name| {
+        *name == candidate.model
+            || name.as_str() == candidate.target.to_string()
+            || candidate.facts.aliases.contains(name)
+    })
 }
 
 /// The same candidates in another order: the same targets in the same order, the same verdicts.

@@ -12,8 +12,8 @@ use baton_model::{ModelName, NanoUsd, Price, Target};
 use baton_policy::{
     Actions, Balance, Candidate, Capabilities, Capability, Complexity, Constraints, Context, Current,
     DeclaredTask, Down, DownReason, Facts, Features, Health, Inputs, Judge, JudgeFailure, Judged, Knowledge,
-    Latency, Need, Order, Policy, PolicyDocument, ProviderPreferences, Rule, TaskKind, TaskReading, Variable,
-    Wishes,
+    Latency, Need, Order, Policy, PolicyDocument, ProviderPreferences, Rule, RunInputs, TaskKind,
+    TaskReading, Variable, Wishes,
 };
 
 const PROVIDERS: [&str; 4] = ["a", "b", "c", "d"];
@@ -217,6 +217,17 @@ impl Tape {
                 });
                 can.into_iter().chain(good).collect()
             },
+        }
+    }
+
+    /// Somewhere between two turns.
+    pub(crate) fn run(&mut self) -> RunInputs {
+        RunInputs {
+            turn: u32::try_from(self.below(12)).unwrap_or(u32::MAX),
+            hop: u32::try_from(self.below(9)).unwrap_or(u32::MAX),
+            handoffs: u32::try_from(self.number()).unwrap_or(u32::MAX),
+            tools_done: self.chance(120),
+            asked: None,
         }
     }
 

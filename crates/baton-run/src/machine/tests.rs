@@ -174,7 +174,7 @@ fn tools_run_and_then_the_rules_are_asked() {
     machine.step(turn("web__search"));
     let result = CallResult { parts: vec![Part::text("found", CHAT)], is_error: false };
     assert_eq!(machine.step(Event::ToolsDone(vec![("c1".into(), result)])), Effect::Rules);
-    assert_eq!(machine.step(Event::Ruled(Some(2))), Effect::Turn);
+    assert_eq!(machine.step(Event::Ruled(Ruling::Go(2))), Effect::Turn);
     assert_eq!(
         history(&machine),
         ["web__search", "[found]", "transfer_to_c", "[You have the conversation now]"]
@@ -431,7 +431,7 @@ proptest! {
                     prop_assert!(calls.iter().all(|call| call.name == "web__search"), "only what the gateway has");
                     Event::ToolsDone(Vec::new())
                 }
-                Effect::Rules => Event::Ruled(Some(steps % 3)),
+                Effect::Rules => Event::Ruled(if steps % 7 == 0 { Ruling::Stop } else { Ruling::Go(steps % 4) }),
                 Effect::Finish(_) | Effect::Stop(_) | Effect::Fail => break true,
             };
             effect = machine.step(event);

@@ -29,6 +29,9 @@ struct Args {
     /// Accept this credential only.
     #[arg(long)]
     key: Option<String>,
+    /// Take steps at `POST /__script`, and tell what was seen at `GET /__seen`.
+    #[arg(long, conflicts_with = "instant")]
+    control: bool,
     /// Check and record nothing, and answer with bytes rendered before: for benchmarks.
     #[arg(long)]
     instant: bool,
@@ -52,6 +55,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if let Some(key) = &args.key {
         script = script.key(key);
+    }
+    if args.control {
+        script = script.controlled();
     }
     let fake = FakeUpstream::start_at(args.listen, script).await?;
     println!("listening on {}", fake.address());

@@ -184,10 +184,9 @@ fn keys_that_are_not_followed_are_named() {
     run(async {
         let fixture = Fixture::shared().await;
         let body = json!({
-            "model": [{"model": "oai/fake", "settings": {"temperature": 1}}],
+            "model": [{"model": "oai/fake", "settings": {"temperature": 1, "timeout": 3}}],
             "messages": "hi",
-            "mcp_servers": ["a/b"],
-            "handoff_config": {"strategy": "auto"},
+            "handoff_config": {"strategy": "auto", "colour": "red"},
             "guardrails": [{"type": "pii"}],
             "agent_attributes": {},
             "baton": {"colour": "red"},
@@ -199,7 +198,7 @@ fn keys_that_are_not_followed_are_named() {
         ignored.sort();
         assert_eq!(
             ignored,
-            ["baton.colour", "guardrails", "handoff_config", "mcp_servers", "model[].settings"]
+            ["baton.colour", "guardrails", "handoff_config.colour", "model[].settings.timeout"]
         );
     });
 }

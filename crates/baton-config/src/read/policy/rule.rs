@@ -87,26 +87,32 @@ fn at_most(most: usize, text: &str) -> Result<String, Wrong> {
     }
 }
 
+/// The most turns that a rule may allow.
+const MOST_TURNS: u64 = 1_000;
+
 /// Where a rule says what is done.
 struct Said<'t> {
     models: [Option<At<'t>>; 3],
+    handoff_to: Option<At<'t>>,
     allow_models: Option<At<'t>>,
     refuse: Option<At<'t>>,
     stop: Option<At<'t>>,
+    max_turns: Option<At<'t>>,
+    mcp_servers: Option<At<'t>>,
     set: Option<At<'t>>,
     texts: [Option<At<'t>>; 2],
 }
 
 fn read_actions(reader: &mut Reader<'_>, rule: &mut Section<'_>, names: &Names<'_>) -> Actions {
     let had = reader.mistake_count();
-    for later in ["handoff_to", "mcp_servers", "max_turns"] {
-        reader.unsupported(rule, later);
-    }
     let said = Said {
         models: ["use", "prefer", "avoid"].map(|key| reader.take(rule, key)),
+        handoff_to: reader.take(rule, "handoff_to"),
         allow_models: reader.take(rule, "allow_models"),
         refuse: reader.take(rule, "refuse"),
         stop: reader.take(rule, "stop"),
+        max_turns: reader.take(rule, "max_turns"),
+        mcp_servers: reader.take(rule, "mcp_servers"),
         set: reader.take(rule, "set"),
         texts: ["prepend", "append"].map(|key| reader.take(rule, key)),
     };
@@ -114,14 +120,18 @@ fn read_actions(reader: &mut Reader<'_>, rule: &mut Section<'_>, names: &Names<'
         said.models.each_ref().map(|at| read_models(reader, at.as_ref(), names));
     let patterns = said.allow_models.as_ref().and_then(|at| reader.one_or_more(at)).unwrap_or_default();
     let allow_models = patterns.iter().filter_map(|at| reader.read(at, |text| names.pattern(text))).collect();
+    let max_turns = said.max_turns.as_ref().and_then(|at| reader.number(at, 1..=MOST_TURNS));
     let [prepend, append] = said.texts.each_ref().map(|at| reader.read(at.as_ref()?, text));
     let actions = Actions {
         use_models,
         prefer,
         avoid,
+        handoff_to: said.handoff_to.as_ref().and_then(|at| reader.read(at, |text| names.model(text))),
         allow_models,
         refuse: said.refuse.as_ref().and_then(|at| reader.read(at, sentence)),
         stop: said.stop.as_ref().and_then(|at| reader.boolean(at)).unwrap_or_default(),
+        max_turns: max_turns.and_then(|turns| u32::try_from(turns).ok()),
+        mcp_servers: read_servers(reader, said.mcp_servers.as_ref(), names),
         set: said.set.as_ref().map(|at| setting::settings(reader, at)).unwrap_or_default(),
         prepend,
         append,
@@ -144,13 +154,19 @@ fn check_actions(reader: &mut Reader<'_>, rule: &Section<'_>, said: &Said<'_>, a
     {
         reader.wrong(at, Wrong::new(format!("the rule wants `{name}` too")).hint("keep it in one list"));
     }
+    if let (Some(name), Some(at)) = (&actions.handoff_to, &said.handoff_to)
+        && actions.avoid.contains(name)
+    {
+        reader.wrong(at, Wrong::new(format!("the rule avoids `{name}` too")).hint("keep one of them"));
+    }
     let end = match (&said.refuse, actions.stop) {
         (Some(_), _) => Some("refuse"),
         (None, true) => Some("stop"),
         (None, false) => None,
     };
     let stop = said.stop.as_ref().filter(|_| end == Some("refuse") && actions.stop);
-    let others = said.models.iter().chain([&said.allow_models, &said.set]).chain(&said.texts).flatten();
+    let single = [&said.handoff_to, &said.allow_models, &said.max_turns, &said.mcp_servers, &said.set];
+    let others = said.models.iter().chain(single).chain(&said.texts).flatten();
     if let Some(end) = end
         && let Some(other) = stop.into_iter().chain(others).next()
     {
@@ -172,4 +188,20 @@ fn favoured(actions: &Actions, name: &ModelName) -> bool {
 fn read_models(reader: &mut Reader<'_>, at: Option<&At<'_>>, names: &Names<'_>) -> Vec<ModelName> {
     let items = at.and_then(|at| reader.one_or_more(at)).unwrap_or_default();
     names.models(reader, &items, "list")
+}
+
+/// Tool servers by name, each once.
+fn read_servers(reader: &mut Reader<'_>, at: Option<&At<'_>>, names: &Names<'_>) -> Vec<String> {
+    let items = at.and_then(|at| reader.one_or_more(at)).unwrap_or_default();
+    let mut servers: Vec<String> = Vec::with_capacity(items.len());
+    for item in &items {
+        let name = reader.read(item, |text| {
+            if servers.iter().any(|name| name == text) {
+                return Err(Wrong::new(format!("`{text}` is in the list twice")));
+            }
+            names.server(text)
+        });
+        servers.extend(name);
+    }
+    servers
 }

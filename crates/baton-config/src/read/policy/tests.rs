@@ -256,12 +256,58 @@ fn a_rule_does_not_contradict_itself() {
 }
 
 #[test]
-fn what_later_versions_bring_is_refused_by_name() {
-    assert_snapshot!(check("{rules: [{when: 'turn.number > 1', handoff_to: fast, mcp_servers: [a], max_turns: 3}]}"), @r"
-    36 rules[0].handoff_to: not supported by this version yet (leave it out)
-    54 rules[0].mcp_servers: not supported by this version yet (leave it out)
-    72 rules[0].max_turns: not supported by this version yet (leave it out)
+fn a_rule_hands_over_and_bounds_a_run() {
+    assert_eq!(
+        part("{rules: [{when: 'run.tools_done', handoff_to: fast, max_turns: 3}]}", "/rules/0/then"),
+        r#"{"handoff_to":"fast","max_turns":3}"#
+    );
+    assert_snapshot!(check("{rules: [{when: 'turn.number > 1', handoff_to: [fast, own/m], max_turns: 0}]}"), @r"
+    48 rules[0].handoff_to: expected a single value, found a list (if it is meant as text, put it in quotes)
+    74 rules[0].max_turns: expected a whole number from 1 to 1000
     ");
+    assert_snapshot!(check("{rules: [{when: 'turn.number > 1', handoff_to: own/q, max_turns: many}]}"), @r"
+    48 rules[0].handoff_to: no configured provider serves a model `own/q` (did you mean `own/m`?)
+    66 rules[0].max_turns: expected a whole number from 1 to 1000
+    ");
+    assert_snapshot!(check("{rules: [{when: 'turn.number > 1', handoff_to: 'own/*', max_turns: 1001}]}"), @r"
+    48 rules[0].handoff_to: a pattern is not taken here (list the models)
+    68 rules[0].max_turns: expected a whole number from 1 to 1000
+    ");
+    assert_snapshot!(check("{rules: [{when: 'turn.number > 1', handoff_to: fast, avoid: [own/n, fast]}]}"), @"48 rules[0].handoff_to: the rule avoids `fast` too (keep one of them)");
+    assert_snapshot!(check("{rules: [{when: 'turn.number > 1', handoff_to: fast, stop: true}]}"), @"48 rules[0].handoff_to: the rule says `stop` too, and then nothing else is done (keep one of them, or make it two rules)");
+    assert_snapshot!(check("{rules: [{when: 'turn.number > 1', max_turns: 2, refuse: Not today.}]}"), @"47 rules[0].max_turns: the rule says `refuse` too, and then nothing else is done (keep one of them, or make it two rules)");
+    assert_snapshot!(check("{rules: [{when: 'run.turns > 1 && run.model == 1', handoff_to: fast}]}"), @r"
+    22 rules[0].when: `run` has no member `turns` (write `run.turn`)
+    35 rules[0].when: a text is never a whole number
+    ");
+    assert_snapshot!(check("{rules: [{when: 'run.turn < 1', handoff_to: fast}]}"), @"18 rules[0].when: the rule can never match: `run.turn` is never below 1");
+}
+
+#[test]
+fn a_rule_names_tool_servers_of_the_file() {
+    assert_snapshot!(check("{rules: [{when: 'turn.number > 1', mcp_servers: [files]}]}"), @"50 rules[0].mcp_servers[0]: there is no server `files` (add it to `mcp_servers`)");
+    let with = |servers: &str| {
+        let error = load_text(&format!(
+            "{BASE}policies: {{p: {{rules: [{{when: 'turn.number > 1', mcp_servers: {servers}}}]}}}}\n\
+             mcp_servers: {{files: {{command: [mcp-files]}}, acme/search: {{url: \"https://a\"}}}}\n"
+        ));
+        let of_rules = |error: &ConfigError| {
+            error
+                .mistakes
+                .iter()
+                .filter(|mistake| mistake.path.starts_with("policies"))
+                .map(|mistake| format!("{}: {} {:?}", mistake.path, mistake.message, mistake.hint))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        error.as_ref().err().map(of_rules).unwrap_or_default()
+    };
+    assert_eq!(with("files"), "");
+    assert_eq!(with("[files, acme/search]"), "");
+    assert_snapshot!(with("[file, files, files]"), @r#"
+    policies.p.rules[0].mcp_servers[0]: there is no server `file` Some("did you mean `files`?")
+    policies.p.rules[0].mcp_servers[2]: `files` is in the list twice None
+    "#);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::read_event;
 use crate::StreamDecoder;
 
 /// The state of one stream.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Decoder {
     usage: UsageIn,
     open: Vec<OpenBlock>,
@@ -21,7 +21,7 @@ pub(crate) struct Decoder {
 }
 
 /// A block that began and has not ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OpenBlock {
     /// Its number on the wire.
     index: u64,
@@ -31,7 +31,7 @@ struct OpenBlock {
     held: Option<Held>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held {
     block: RawJson,
     input: String,

@@ -8,14 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::super::error::encode_error;
 use super::super::types::{AnswerBlock, Caller, Input, MessageOut, StopDetails, StopOut, UsageOut};
 use super::super::usage::{answer_call_id, encode_stop, encode_usage, message_id};
-use crate::convert::to_json;
-use crate::{ErrorBody, StreamEncoder, StreamOptions};
+use crate::convert::{push_line, to_json, with_members};
+use crate::{ErrorBody, JoinEnd, StreamEncoder, StreamOptions};
 
 /// The state of one stream.
 ///
 /// One part is open and its deltas are written at once. Parts that begin meanwhile wait, with what is
 /// added to them, until it ends.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Encoder {
     options: StreamOptions,
     phase: Phase,
@@ -36,7 +36,7 @@ enum Phase {
     Over,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OpenPart {
     part: u32,
     block: u32,
@@ -45,7 +45,7 @@ struct OpenPart {
     signature: String,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct WaitingPart {
     part: u32,
     start: PartStart,
@@ -100,17 +100,21 @@ impl EventOut<'_> {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        write_frame(self.name(), &to_json(self), out);
+        self.write_with(&[], out);
+    }
+
+    fn write_with(&self, extras: &[(&str, RawJson)], out: &mut Vec<u8>) {
+        write_frame(self.name(), &with_members(to_json(self), extras), out);
     }
 }
 
 /// Writes one SSE frame. Line ends in the data are white space of a raw block, since in strings they
 /// are escaped; left in, they would end the frame's line.
-fn write_frame(name: &str, data: &[u8], out: &mut Vec<u8>) {
+pub(in super::super) fn write_frame(name: &str, data: &[u8], out: &mut Vec<u8>) {
     for piece in [b"event: ", name.as_bytes(), b"\ndata: "] {
         out.extend_from_slice(piece);
     }
-    out.extend(data.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    push_line(out, data);
     out.extend_from_slice(b"\n\n");
 }
 
@@ -137,29 +141,7 @@ impl StreamEncoder for Encoder {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        if self.phase == Phase::Over {
-            return;
-        }
-        self.start("", out);
-        self.phase = Phase::Over;
-        while let Some(open) = self.open.take() {
-            close(&open, out);
-            self.open_next(out);
-        }
-        let (reason, stop_sequence) = match &self.finish {
-            Some((reason, stop_sequence)) => (*reason, stop_sequence.as_deref()),
-            None => (FinishReason::Stop, None),
-        };
-        let stop_reason = encode_stop(reason, self.calls, self.refused);
-        let delta = StopOut {
-            stop_reason: Some(stop_reason),
-            stop_sequence,
-            stop_details: (stop_reason == "refusal")
-                .then_some(StopDetails::Refusal { category: (), explanation: None }),
-            container: (),
-        };
-        EventOut::MessageDelta { delta, usage: encode_usage(self.usage.as_ref()) }.write(out);
-        EventOut::MessageStop {}.write(out);
+        self.write_end(&[], out);
     }
 
     fn fail(&mut self, error: &ErrorBody<'_>, out: &mut Vec<u8>) {
@@ -182,6 +164,43 @@ impl Encoder {
             calls: false,
             refused: false,
         }
+    }
+
+    /// The model that the message shows, if it has not begun.
+    pub(crate) fn rename(&mut self, model: &str) {
+        self.options.model = Some(model.to_owned());
+    }
+
+    /// Writes the end of a run of several turns.
+    pub(crate) fn end_with(&mut self, end: &JoinEnd<'_>, out: &mut Vec<u8>) {
+        self.finish = Some((end.finish, end.stop_sequence.map(str::to_owned)));
+        self.write_end(end.extras, out);
+    }
+
+    fn write_end(&mut self, extras: &[(&str, RawJson)], out: &mut Vec<u8>) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.start("", out);
+        self.phase = Phase::Over;
+        while let Some(open) = self.open.take() {
+            close(&open, out);
+            self.open_next(out);
+        }
+        let (reason, stop_sequence) = match &self.finish {
+            Some((reason, stop_sequence)) => (*reason, stop_sequence.as_deref()),
+            None => (FinishReason::Stop, None),
+        };
+        let stop_reason = encode_stop(reason, self.calls, self.refused);
+        let delta = StopOut {
+            stop_reason: Some(stop_reason),
+            stop_sequence,
+            stop_details: (stop_reason == "refusal")
+                .then_some(StopDetails::Refusal { category: (), explanation: None }),
+            container: (),
+        };
+        EventOut::MessageDelta { delta, usage: encode_usage(self.usage.as_ref()) }.write_with(extras, out);
+        EventOut::MessageStop {}.write(out);
     }
 
     fn start(&mut self, id: &str, out: &mut Vec<u8>) {

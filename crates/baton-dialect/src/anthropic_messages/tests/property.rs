@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::stream::{begin, call, encode_stream, more, read_strictly};
 use super::*;
+use crate::Additions;
 
 proptest! {
     #[test]
@@ -20,6 +21,18 @@ proptest! {
         let body: Value = serde_json::from_slice(&encoded.body).unwrap();
         assert_accepted(&body);
         assert_nothing_lost(&request, &encoded.body);
+    }
+
+    #[test]
+    fn any_conversation_goes_on_as_one_that_a_strict_server_takes(
+        request in any_request(),
+        more in any_request(),
+    ) {
+        let body = RawObject::parse(encode_request(&request, &TARGET).body.into()).unwrap();
+        let additions = Additions { messages: &more.messages, tools: &more.tools, settings: &[] };
+        let edits = extend_request(&body, &additions).unwrap();
+        let extended: Value = serde_json::from_slice(&body.rewrite(&edits).concat()).unwrap();
+        assert_accepted(&extended);
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl<'a> WireCall<'a> {
 }
 
 /// The id, if the raw value is a call of a custom tool: those have their place among the calls.
-pub(super) fn custom_call_id(raw: &RawJson) -> Option<Cow<'_, str>> {
+pub(in super::super) fn custom_call_id(raw: &RawJson) -> Option<Cow<'_, str>> {
     #[derive(serde::Deserialize)]
     struct Call<'a> {
         #[serde(borrow)]

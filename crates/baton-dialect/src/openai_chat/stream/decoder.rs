@@ -62,7 +62,7 @@ enum Phase {
 }
 
 /// Reads one stream.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Decoder {
     phase: Phase,
     open: Option<(Prose, u32)>,
@@ -72,6 +72,7 @@ pub(crate) struct Decoder {
 
 impl StreamDecoder for Decoder {
     fn decode(&mut self, event: &str, data: &[u8], out: &mut Vec<StreamEvent>) -> Result<(), Fault> {
+        self.calls.begin_chunk();
         let data = data.trim_ascii();
         if self.phase == Phase::Over || data.is_empty() {
             return Ok(());
@@ -96,6 +97,11 @@ impl StreamDecoder for Decoder {
 }
 
 impl Decoder {
+    /// The calls, as far as they are known.
+    pub(in super::super) const fn calls(&self) -> &ToolCalls {
+        &self.calls
+    }
+
     fn chunk(&mut self, chunk: Chunk<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Fault> {
         // Azure opens with a chunk that has no choices and no id.
         let choice = chunk.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0);

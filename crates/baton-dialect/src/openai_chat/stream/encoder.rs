@@ -4,32 +4,41 @@
 //! `index`, id and name stand in the first fragment only, one chunk has a finish reason, and usage has
 //! a chunk of its own only if the client asked.
 
-use baton_model::{Delta, Dialect, FinishReason, PartStart, StreamEvent, Usage};
+use baton_model::{Delta, Dialect, FinishReason, PartStart, RawJson, StreamEvent, Usage};
 use serde::Serialize;
 
 use super::super::reasoning::Detail;
 use super::super::usage::WireUsage;
 use super::super::{encode_error, finish_word};
-use crate::convert::{ObjectWriter, push_json};
-use crate::{ErrorBody, StreamEncoder, StreamOptions};
+use crate::convert::{ObjectWriter, push_json, push_members};
+use crate::{ErrorBody, JoinEnd, StreamEncoder, StreamOptions};
 
 /// Writes one stream.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Encoder {
     options: StreamOptions,
-    /// All of a chunk before its delta: it is the same in each.
+    /// All of a chunk before its delta: it is the same in each, as long as the model is.
     head: Vec<u8>,
+    /// Whether a chunk has shown the id.
+    named: bool,
     role_sent: bool,
     open: Vec<Open>,
     tool_calls: u32,
     details: u32,
-    finished: bool,
+    phase: Phase,
     usage: Option<Usage>,
-    over: bool,
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    Finished,
+    Over,
 }
 
 /// A part that is not closed yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Open {
     index: u32,
     kind: Kind,
@@ -84,13 +93,13 @@ struct FragmentFunction<'a> {
 
 impl StreamEncoder for Encoder {
     fn encode(&mut self, event: &StreamEvent, out: &mut Vec<u8>) {
-        if self.over {
+        if self.phase == Phase::Over {
             return;
         }
         match event {
             StreamEvent::Start { id, model } => {
                 self.options.model.get_or_insert_with(|| model.clone());
-                if !id.is_empty() && self.head.is_empty() {
+                if !id.is_empty() && !self.named {
                     id.clone_into(&mut self.options.id);
                 }
                 self.role(out);
@@ -99,35 +108,24 @@ impl StreamEncoder for Encoder {
             StreamEvent::Delta { index, delta } => self.delta(*index, delta, out),
             StreamEvent::PartEnd { index } => self.part_end(*index, out),
             StreamEvent::Usage(usage) => self.usage.get_or_insert_default().absorb(usage),
-            StreamEvent::Finish { reason, .. } => self.finish(*reason, out),
+            StreamEvent::Finish { reason, .. } => self.finish(*reason, &[], out),
             // The caller turns an error into a fallback or into `fail`, and the end into `end`.
             StreamEvent::Error(_) | StreamEvent::End => {}
         }
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
-        if self.over {
-            return;
-        }
-        self.finish(FinishReason::Stop, out);
-        if let Some(usage) = self.usage.filter(|_| self.options.include_usage) {
-            self.start_chunk(out);
-            out.extend_from_slice(b"],\"usage\":");
-            push_json(out, &WireUsage::from(&usage));
-            out.extend_from_slice(b"}\n\n");
-        }
-        out.extend_from_slice(b"data: [DONE]\n\n");
-        self.over = true;
+        self.end_chunks(FinishReason::Stop, &[], out);
     }
 
     fn fail(&mut self, error: &ErrorBody<'_>, out: &mut Vec<u8>) {
-        if self.over {
+        if self.phase == Phase::Over {
             return;
         }
         out.extend_from_slice(b"event: error\ndata: ");
         out.extend_from_slice(&encode_error(error));
         out.extend_from_slice(b"\n\n");
-        self.over = true;
+        self.phase = Phase::Over;
     }
 }
 
@@ -136,14 +134,47 @@ impl Encoder {
         Self {
             options,
             head: Vec::new(),
+            named: false,
             role_sent: false,
             open: Vec::new(),
             tool_calls: 0,
             details: 0,
-            finished: false,
+            phase: Phase::Running,
             usage: None,
-            over: false,
         }
+    }
+
+    /// From here on, chunks show this model.
+    pub(crate) fn rename(&mut self, model: &str) {
+        self.options.model = Some(model.to_owned());
+        self.head.clear();
+    }
+
+    /// Writes a chunk that says nothing, with extra members.
+    pub(crate) fn announce(&mut self, extras: &[(&str, RawJson)], out: &mut Vec<u8>) {
+        if self.phase != Phase::Over {
+            self.chunk(&Nothing {}, None, extras, out);
+        }
+    }
+
+    /// Writes the end of a run of several turns.
+    pub(crate) fn end_with(&mut self, end: &JoinEnd<'_>, out: &mut Vec<u8>) {
+        self.end_chunks(end.finish, end.extras, out);
+    }
+
+    fn end_chunks(&mut self, reason: FinishReason, extras: &[(&str, RawJson)], out: &mut Vec<u8>) {
+        if self.phase == Phase::Over {
+            return;
+        }
+        self.finish(reason, extras, out);
+        if let Some(usage) = self.usage.filter(|_| self.options.include_usage) {
+            self.start_chunk(out);
+            out.extend_from_slice(b"],\"usage\":");
+            push_json(out, &WireUsage::from(&usage));
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+        self.phase = Phase::Over;
     }
 
     fn part_start(&mut self, index: u32, part: &PartStart, out: &mut Vec<u8>) {
@@ -201,40 +232,45 @@ impl Encoder {
         }
     }
 
-    fn finish(&mut self, reason: FinishReason, out: &mut Vec<u8>) {
-        if !self.finished {
-            self.finished = true;
+    fn finish(&mut self, reason: FinishReason, extras: &[(&str, RawJson)], out: &mut Vec<u8>) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Finished;
             self.role(out);
-            self.chunk(&Nothing {}, Some(finish_word(reason)), out);
+            self.chunk(&Nothing {}, Some(finish_word(reason)), extras, out);
         }
     }
 
     fn write(&mut self, delta: &WireDelta<'_>, out: &mut Vec<u8>) {
         self.role(out);
-        self.chunk(delta, None, out);
+        self.chunk(delta, None, &[], out);
     }
 
     fn role(&mut self, out: &mut Vec<u8>) {
         if !self.role_sent {
             self.role_sent = true;
-            self.chunk(&Opening { role: "assistant", content: "" }, None, out);
+            self.chunk(&Opening { role: "assistant", content: "" }, None, &[], out);
         }
     }
 
-    fn chunk(&mut self, delta: &impl Serialize, finish: Option<&str>, out: &mut Vec<u8>) {
+    fn chunk(
+        &mut self,
+        delta: &impl Serialize,
+        finish: Option<&str>,
+        extras: &[(&str, RawJson)],
+        out: &mut Vec<u8>,
+    ) {
         self.start_chunk(out);
         out.extend_from_slice(b"{\"index\":0,\"delta\":");
         push_json(out, delta);
         out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
         push_json(out, &finish);
-        out.extend_from_slice(if self.options.include_usage {
-            b"}],\"usage\":null}\n\n"
-        } else {
-            b"}]}\n\n"
-        });
+        out.extend_from_slice(if self.options.include_usage { b"}],\"usage\":null" } else { b"}]" });
+        push_members(out, extras);
+        out.extend_from_slice(b"}\n\n");
     }
 
     fn start_chunk(&mut self, out: &mut Vec<u8>) {
+        self.named = true;
         if self.head.is_empty() {
             let StreamOptions { model, id, created, .. } = &self.options;
             let mut head = ObjectWriter::new();

@@ -14,15 +14,17 @@ use super::super::malformed;
 use super::super::types::{Function, ToolCall};
 use super::decoder::next;
 
-#[derive(Debug, Default)]
-pub(super) struct ToolCalls {
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct ToolCalls {
     answer_id: String,
     calls: Vec<Call>,
     /// The call that the last fragment belonged to.
     last: Option<usize>,
+    /// The calls that the fragments of the last chunk belong to; `None` for one that is no function's.
+    of_chunk: Vec<Option<usize>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Call {
     /// The upstream's index; `None` where it gave none.
     index: Option<u64>,
@@ -38,7 +40,7 @@ enum Stage {
     #[default]
     Pending,
     Open(u32),
-    Closed,
+    Closed(u32),
 }
 
 impl ToolCalls {
@@ -50,12 +52,31 @@ impl ToolCalls {
         self.calls.is_empty()
     }
 
+    /// A chunk begins.
+    pub(super) fn begin_chunk(&mut self) {
+        self.of_chunk.clear();
+    }
+
+    /// The calls that the fragments of the last chunk belong to, in the order in which they were added.
+    pub(in super::super) fn of_chunk(&self) -> &[Option<usize>] {
+        &self.of_chunk
+    }
+
+    /// The part that a call became, once it is opened.
+    pub(in super::super) fn part(&self, call: usize) -> Option<u32> {
+        match self.calls.get(call)?.stage {
+            Stage::Pending => None,
+            Stage::Open(part) | Stage::Closed(part) => Some(part),
+        }
+    }
+
     /// Adds a fragment of `delta.tool_calls`.
     pub(super) fn fragment(&mut self, call: ToolCall<'_>, next_part: &mut u32, out: &mut Vec<StreamEvent>) {
         let is_function = call.kind.as_ref().is_none_or(|kind| kind.0 == "function");
         let id = call.id.unwrap_or_default();
         // A fragment of a custom tool's call: only an upstream of the client's own dialect has those.
         if call.function.is_none() && (id.is_empty() || !is_function) {
+            self.of_chunk.push(None);
             return;
         }
         let function = call.function.unwrap_or_default();
@@ -105,6 +126,7 @@ impl ToolCalls {
         next_part: &mut u32,
         out: &mut Vec<StreamEvent>,
     ) {
+        self.of_chunk.push(Some(at));
         let Some(call) = self.calls.get_mut(at) else { return };
         if call.stage == Stage::Pending {
             extend(&mut call.id, id);
@@ -151,7 +173,7 @@ impl ToolCalls {
         for call in &mut self.calls {
             if let Stage::Open(index) = call.stage {
                 out.push(StreamEvent::PartEnd { index });
-                call.stage = Stage::Closed;
+                call.stage = Stage::Closed(index);
             }
         }
         Ok(())

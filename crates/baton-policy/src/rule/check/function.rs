@@ -6,7 +6,7 @@ use regex::Regex;
 use super::{Checker, Node, Shape};
 use crate::rule::domain::Constant;
 use crate::rule::evaluate::pattern;
-use crate::rule::vocabulary::{Kind, ROOTS, nearest};
+use crate::rule::vocabulary::{Kind, ROOTS, RUN, nearest};
 
 /// The macros that look at each entry of a list.
 pub(super) const MACROS: [&str; 5] = ["exists", "all", "exists_one", "map", "filter"];
@@ -132,7 +132,7 @@ impl<'e> Checker<'e> {
                 None,
             );
         };
-        if ROOTS.contains(&bound.as_str()) {
+        if ROOTS.contains(&bound.as_str()) && bound != RUN {
             let message = format!("`{bound}` has a meaning already");
             return self.mistake(self.at(entry), message, Some("take another name".to_owned()));
         }

@@ -1,0 +1,548 @@
+//! Carries a request over several turns: from model to model, and through tools.
+//!
+//! What may happen and what comes next is the machine's to say (`baton-run`); who may go where is the
+//! policy's; this carries it out.
+//!
+//! - Start with [`Course::of`].
+//! - **Invariant:** the decision of every hand-over is written before the target is called, and the
+//!   decisions of every turn are synced before the client is given any of what follows from them.
+
+use std::sync::Arc;
+
+use baton_audit::{DecisionKind, HandoffNote, Hash, PackageNote, Receipt, Record, ToolNote};
+use baton_dialect::{
+    AnswerContext, JoinEnd, Joiner, Marks, StreamOptions, TurnAnswer, join_answers, stream_usage,
+};
+use baton_model::{Fault, FinishReason, NanoUsd, Part, Target, Usage};
+use baton_policy::{
+    Actions, Asked, Candidate, Current, HandoffBy, Inputs, Plan, Planned, Reason, Row, RunEvent, RunInputs,
+    Verdict, plan,
+};
+use baton_run::{Aside, CallResult, Cause, Effect, Event, Finish, Guard, Machine, Ruling, ToolCall, TurnEnd};
+use baton_tools::{Called, ToolSet};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
+
+use crate::attempt::{Body, Failed, NoAnswer, Opened, WholeTurn, answer_id, created};
+use crate::consider::keys;
+use crate::effects::changed;
+use crate::engine::{internal, not_recordable};
+use crate::flow::Flow;
+use crate::leg::{Leg, LegTerms};
+use crate::plot::plot;
+use crate::report::Report;
+use crate::run::{Choice, Run};
+use crate::sticky::{Held, Key};
+use crate::{Engine, Head, Refusal, Reply, ReplyBody};
+
+/// How many tools of one turn run at the same time.
+const TOOLS_AT_ONCE: usize = 8;
+
+/// A request that takes more than one answer, as far as its plan shows.
+pub(crate) struct Course {
+    machine: Machine,
+    legs: Arc<LegTerms>,
+    /// What the request was planned from.
+    basis: Box<Inputs>,
+    /// The tools that the gateway runs.
+    tools: Option<ToolSet>,
+}
+
+impl Course {
+    /// The course of a request, if its models may hand it on or tools are run for it. Else one answer is all,
+    /// and why, where there could have been more.
+    pub(crate) fn of(
+        run: &Run,
+        inputs: &Inputs,
+        table: &[Row],
+        order: &[u32],
+        rule: Option<&Actions>,
+        tools: Option<ToolSet>,
+    ) -> Result<Self, Option<&'static str>> {
+        let (machine, legs) = plot(run, inputs, table, order, rule, tools.as_ref())?;
+        Ok(Self { machine, legs: Arc::new(legs), basis: Box::new(inputs.clone()), tools })
+    }
+
+    /// Answers.
+    pub(crate) async fn begin(
+        mut self,
+        engine: &Arc<Engine>,
+        run: Run,
+        choice: Choice,
+        others: Vec<Candidate>,
+        retries: u32,
+    ) -> Result<Reply, Refusal> {
+        let stream = run.ask.stream;
+        if choice.kind == DecisionKind::Handoff
+            && let Some(from) = choice.from.as_ref().and_then(|from| self.legs.member(from))
+        {
+            self.machine.came_from(from);
+        }
+        let joiner = stream.then(|| {
+            let options = StreamOptions {
+                model: None,
+                id: answer_id(run.ask.dialect, run.ask.request),
+                created: created(run.ask.request),
+                include_usage: stream_usage(run.ask.dialect, &run.ask.body).client_asked,
+            };
+            Joiner::new(run.ask.dialect, self.legs.lane, options)
+        });
+        let way = Way {
+            engine: Arc::clone(engine),
+            client: Arc::clone(&run.ask),
+            run,
+            machine: self.machine,
+            legs: self.legs,
+            basis: self.basis,
+            joiner,
+            next: Some((choice, others)),
+            retries,
+            failure: None,
+            report: Report::of(self.tools.as_ref()),
+            tools: self.tools,
+        };
+        if stream { way.streamed().await } else { way.whole().await }
+    }
+}
+
+/// A course under way.
+struct Way {
+    engine: Arc<Engine>,
+    /// The request as the client sent it; rules change copies of it.
+    client: Arc<crate::Ask>,
+    run: Run,
+    machine: Machine,
+    legs: Arc<LegTerms>,
+    basis: Box<Inputs>,
+    /// The client's stream so far; with a flow while one is open.
+    joiner: Option<Joiner>,
+    /// The next turn's choice and who stands in, where a plan has said so already.
+    next: Option<(Choice, Vec<Candidate>)>,
+    retries: u32,
+    /// Why the last turn could not be had.
+    failure: Option<(Target, Box<Failed>)>,
+    report: Report,
+    tools: Option<ToolSet>,
+}
+
+/// Where a course has come to.
+enum Stage {
+    /// A turn is open.
+    Turn(Box<Opened>),
+    /// The last turn is the answer, or the run ends with what there is.
+    End(FinishReason),
+    /// It failed.
+    Failed(Box<Refusal>),
+}
+
+impl Way {
+    /// Goes on until a turn is open or the run is over.
+    async fn advance(&mut self, event: Event) -> Stage {
+        let effect = self.machine.step(event);
+        self.follow(effect).await
+    }
+
+    /// Carries an effect out, and all that follow from it until a turn is open or the run is over.
+    async fn follow(&mut self, mut effect: Effect) -> Stage {
+        loop {
+            let event = match effect {
+                Effect::Price => Event::Priced(self.worst_case()),
+                Effect::Turn => match self.turn().await {
+                    Ok(opened) => return Stage::Turn(Box::new(opened)),
+                    Err(NoAnswer::Refused(refusal)) => return Stage::Failed(refusal),
+                    Err(NoAnswer::Failed { target, failed }) => {
+                        self.failure = Some((target, failed));
+                        Event::Failed
+                    }
+                },
+                Effect::Decide { to } => self.decide(to),
+                Effect::Tools(calls) => self.run_tools(calls).await,
+                Effect::Rules => match self.ask_rules() {
+                    Ok(ruling) => Event::Ruled(ruling),
+                    Err(refusal) => return Stage::Failed(Box::new(refusal)),
+                },
+                Effect::Finish(Finish { finish, aside }) => {
+                    if let Some(aside) = aside
+                        && let Err(refusal) = self.set_aside(&aside)
+                    {
+                        return Stage::Failed(Box::new(refusal));
+                    }
+                    return Stage::End(finish);
+                }
+                Effect::Stop(guard) => {
+                    return match self.stop(guard) {
+                        Ok(()) => Stage::End(FinishReason::Length),
+                        Err(refusal) => Stage::Failed(Box::new(refusal)),
+                    };
+                }
+                Effect::Fail => return Stage::Failed(Box::new(self.fail())),
+            };
+            effect = self.machine.step(event);
+        }
+    }
+
+    /// Asks the active member for a turn, or who stands in for it.
+    async fn turn(&mut self) -> Result<Opened, NoAnswer> {
+        let (choice, others) = match self.next.take() {
+            Some(next) => next,
+            None => self.choose().map_err(|refusal| NoAnswer::Refused(Box::new(refusal)))?,
+        };
+        self.run.turn = self.machine.turn();
+        self.run.hop = self.machine.hop();
+        self.run.tried.clear();
+        let announcement = Report::announcement(choice.kind, &choice.candidate);
+        let note = (choice.kind == DecisionKind::Handoff).then(|| Box::new(self.note(&choice)));
+        self.run.leg = Some(Box::new(Leg {
+            machine: self.machine.clone(),
+            terms: Arc::clone(&self.legs),
+            joiner: self.joiner.clone(),
+            announcement,
+            note,
+        }));
+        let opened = self.engine.drive(&mut self.run, choice, others.into_iter(), self.retries).await?;
+        if let Some(member) = self.legs.member(&opened.target) {
+            self.machine.took_over(member);
+        }
+        Ok(opened)
+    }
+
+    /// What goes with a hand-over, as its record tells it.
+    fn note(&self, choice: &Choice) -> HandoffNote {
+        let added = self.machine.added(self.machine.active());
+        let last = self.machine.moves().last();
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let dialect = |target: &Target| {
+            self.run.settings.catalog.upstream(&target.provider).map(|upstream| upstream.dialect())
+        };
+        let from = choice.from.as_ref().and_then(dialect);
+        let to = dialect(&choice.candidate.target);
+        HandoffNote {
+            said: last.and_then(|last| last.reason.clone()),
+            history: Some(self.legs.history_word()),
+            messages: count(added.len()),
+            bytes: count(added.iter().map(baton_run::size).sum()),
+            package: last.and_then(|last| last.package.as_ref()).map(|package| PackageNote {
+                bytes: count(package.len()),
+                hash: Hash::of(package.as_bytes()).to_string(),
+            }),
+            translated: from
+                .zip(to)
+                .filter(|(from, to)| from != to)
+                .map(|(from, to)| format!("{from}->{to}")),
+            cache_lost_tokens: self.report.last_cached(),
+            ..HandoffNote::default()
+        }
+    }
+
+    /// The choice for a turn that no plan has made yet: why it is asked for says what kind it is.
+    fn choose(&mut self) -> Result<(Choice, Vec<Candidate>), Refusal> {
+        let active = self.machine.active();
+        let candidate = self
+            .candidate(active)
+            .ok_or_else(|| Refusal::failed(internal("a member that is not there"), self.no_head()))?;
+        let last = self.machine.moves().last();
+        let from = last.map(|last| if last.undone { last.to } else { last.from });
+        let from = from.and_then(|member| self.target(member));
+        let name = candidate.target.to_string();
+        let other = from.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (kind, event) = match self.machine.cause() {
+            Cause::HandedOver | Cause::Ruled => {
+                (DecisionKind::Handoff, RunEvent::ToolsAnswered { by: &name })
+            }
+            Cause::Unavailable => (DecisionKind::Fallback, RunEvent::Unavailable { from: &name, to: &other }),
+            Cause::Guarded(guard) => {
+                (DecisionKind::Stay, RunEvent::Denied { from: &name, why: guard_clause(guard) })
+            }
+            Cause::NoSuchTarget => (
+                DecisionKind::Stay,
+                RunEvent::Denied { from: &name, why: "it asked for a target that does not exist" },
+            ),
+            Cause::NotAccepted | Cause::Denied => {
+                (DecisionKind::Stay, RunEvent::Denied { from: &name, why: "its hand-over was not accepted" })
+            }
+            Cause::Begins | Cause::Tools => (DecisionKind::Stay, RunEvent::ToolsAnswered { by: &name }),
+        };
+        let reason = self.report.planned.take().unwrap_or_else(|| Reason::in_run(event));
+        let handed = kind == DecisionKind::Handoff;
+        // The target of a hand-over has nobody who stands in: who handed over is told instead.
+        let others = if handed { Vec::new() } else { self.others(active) };
+        let credential = self.engine.first_credential(&self.run, &candidate.target);
+        let from = if kind == DecisionKind::Stay { None } else { from };
+        Ok((Choice { kind, candidate, from, reason, credential }, others))
+    }
+
+    /// Whether the conversation may go to this member.
+    fn decide(&mut self, to: usize) -> Event {
+        let (Some(from_at), Some(to_at)) = (self.place(self.machine.active()), self.place(to)) else {
+            return Event::Denied("not handed over".to_owned());
+        };
+        let inputs = self.inputs(false, Some(Asked { to: to_at, from: from_at, by: HandoffBy::Model }));
+        match plan(&self.run.pool.policy, self.run.settings.catalog.knowledge(), &inputs) {
+            Planned::Plan(Plan { order, table, reason, .. }) => {
+                let granted = order.first() == Some(&to_at);
+                let why = table.get(usize::try_from(to_at).unwrap_or(usize::MAX)).and_then(|row| match &row
+                    .verdict
+                {
+                    Verdict::Rejected(rejection) => Some(rejection.code.clause()),
+                    Verdict::Selected | Verdict::Eligible { .. } => None,
+                });
+                self.run.plan = Some((inputs, table));
+                if granted {
+                    self.report.planned = Some(reason);
+                    return Event::Granted;
+                }
+                let name = self.machine.terms().members.name(to);
+                Event::Denied(format!(
+                    "not handed over: `{name}` {}. Answer yourself, or hand over to another.",
+                    why.unwrap_or("is not allowed here")
+                ))
+            }
+            Planned::Ask(_) => Event::Denied("not handed over".to_owned()),
+        }
+    }
+
+    /// Runs the tools that a turn called, a few at a time.
+    async fn run_tools(&mut self, calls: Vec<ToolCall>) -> Event {
+        let Some(tools) = &self.tools else { return Event::ToolsDone(Vec::new()) };
+        let dialect = self.client.dialect;
+        let patience = self.run.time_left();
+        let running = calls.into_iter().map(|call| async move {
+            let called = tools.call(&call.name, &call.arguments, patience).await;
+            (call, called)
+        });
+        let done: Vec<(ToolCall, Called)> = stream::iter(running).buffered(TOOLS_AT_ONCE).collect().await;
+        let mut results = Vec::with_capacity(done.len());
+        for (call, called) in done {
+            self.run.tools_run.push(ToolNote {
+                server: called.server.clone(),
+                tool: called.tool.clone(),
+                is_error: called.is_error,
+                took_us: u64::try_from(called.took.as_micros()).unwrap_or(u64::MAX),
+                bytes: u64::try_from(called.bytes).unwrap_or(u64::MAX),
+                hash: Hash::of(called.text.as_bytes()).to_string(),
+            });
+            let result = CallResult {
+                parts: vec![Part::text(called.text.clone(), dialect)],
+                is_error: called.is_error,
+            };
+            results.push((call.id.clone(), result));
+            self.report.tool(&call, called);
+        }
+        Event::ToolsDone(results)
+    }
+
+    /// What the rules say between two turns.
+    fn ask_rules(&mut self) -> Result<Ruling, Refusal> {
+        let inputs = self.inputs(true, None);
+        let policy = Arc::clone(&self.run.pool.policy);
+        let Planned::Plan(plan) = plan(&policy, self.run.settings.catalog.knowledge(), &inputs) else {
+            return Ok(Ruling::Stay);
+        };
+        let rule = plan.rule.and_then(|at| policy.document.rules.get(usize::try_from(at).ok()?));
+        let Some(rule) = rule else {
+            self.run.ask = Arc::clone(&self.client);
+            return Ok(Ruling::Stay);
+        };
+        let effects = changed(&self.client, &rule.then).map_err(baton_dialect::DecodeError::from)?;
+        self.run.ask = effects.map_or_else(|| Arc::clone(&self.client), |(ask, _wordless)| Arc::new(ask));
+        self.run.converted = crate::prepare::Converted::default();
+        if let Some(most) = rule.then.max_turns {
+            self.machine.limit_turns(most);
+        }
+        if rule.then.stop || rule.then.refuse.is_some() {
+            self.report.planned = Some(plan.reason);
+            self.run.plan = Some((inputs, plan.table));
+            return Ok(Ruling::Stop);
+        }
+        let active = self.place(self.machine.active());
+        let pushed_out = active.and_then(|at| plan.table.get(usize::try_from(at).ok()?)).is_some_and(|row| {
+            matches!(&row.verdict, Verdict::Rejected(rejection) if rejection.stage == baton_policy::Stage::Rules)
+        });
+        let to = plan.handoff.or_else(|| plan.order.first().copied().filter(|_| pushed_out));
+        let to = to.filter(|_| self.run.pool.handoff.by_rules());
+        let Some(to) = to.filter(|to| Some(*to) != active) else { return Ok(Ruling::Stay) };
+        let to = usize::try_from(to).unwrap_or(usize::MAX);
+        let Some(member) = self.legs.members.iter().position(|member| member.candidate == to) else {
+            return Ok(Ruling::Stay);
+        };
+        self.report.planned = Some(plan.reason);
+        self.run.plan = Some((inputs, plan.table));
+        Ok(Ruling::Go(member))
+    }
+
+    /// Records a transfer that does not happen in this run.
+    fn set_aside(&mut self, aside: &Aside) -> Result<(), Refusal> {
+        let active = self.machine.active();
+        let from = self.target(active);
+        let name = from.as_ref().map(ToString::to_string).unwrap_or_default();
+        let (kind, to, reason) = match aside {
+            Aside::Later { to, .. } => {
+                self.report.later = Some(*to);
+                let to = self.candidate(*to);
+                let other = to.as_ref().map(|to| to.target.to_string()).unwrap_or_default();
+                let event = RunEvent::CallsGoToClient { from: &name, to: &other };
+                (DecisionKind::Handoff, to, Reason::in_run(event))
+            }
+            Aside::TextIsFinal { .. } => {
+                let stays = self.candidate(active);
+                (DecisionKind::Stay, stays, Reason::in_run(RunEvent::TextIsFinal { from: &name }))
+            }
+        };
+        self.record(kind, to.as_ref(), from, reason)
+    }
+
+    /// Records that a guard ended the run.
+    fn stop(&mut self, guard: Guard) -> Result<(), Refusal> {
+        let from = self.target(self.machine.active());
+        let name = from.as_ref().map(ToString::to_string).unwrap_or_default();
+        let limits = self.machine.terms().limits;
+        let event = match guard {
+            Guard::MaxHandoffs => RunEvent::MaxHandoffs(limits.max_handoffs),
+            Guard::PingPong => {
+                let before = self.machine.moves().last().and_then(|last| self.target(last.from));
+                let other = before.map(|before| before.to_string()).unwrap_or_default();
+                let reason = Reason::in_run(RunEvent::PingPong { from: &name, to: &other });
+                return self.record(DecisionKind::Stop, None, from, reason);
+            }
+            Guard::Budget => RunEvent::BudgetReached(limits.budget.unwrap_or_default()),
+            Guard::MaxTurns | Guard::Rule => RunEvent::MaxTurns(self.machine.turn()),
+        };
+        let ruled = self.report.planned.take().filter(|_| guard == Guard::Rule);
+        self.record(DecisionKind::Stop, None, from, ruled.unwrap_or_else(|| Reason::in_run(event)))
+    }
+
+    /// Writes down a decision that no attempt follows.
+    fn record(
+        &mut self,
+        kind: DecisionKind,
+        to: Option<&Candidate>,
+        from: Option<Target>,
+        reason: Reason,
+    ) -> Result<(), Refusal> {
+        self.run.turn = self.machine.turn().max(1);
+        self.run.hop = self.machine.hop();
+        let mut decision = self.run.decision(&self.engine, kind, to, from, reason);
+        decision.attempt = false;
+        let receipt = self.engine.journal.append(&Record::Decision(Box::new(decision)));
+        self.report.receipt = Some(receipt.map_err(|error| not_recordable(&error))?);
+        Ok(())
+    }
+
+    fn fail(&mut self) -> Refusal {
+        match self.failure.take() {
+            Some((target, failed)) => self.engine.stop(&mut self.run, &target, *failed),
+            None => Refusal::failed(internal("the run lost its way"), self.no_head()),
+        }
+    }
+
+    /// What planning looks at, now.
+    fn inputs(&self, tools_done: bool, asked: Option<Asked>) -> Box<Inputs> {
+        let mut inputs = self.basis.clone();
+        let added = self.machine.added(self.machine.active());
+        let said: usize = added.iter().map(baton_run::size).sum();
+        inputs.features.input_tokens += u64::try_from(said).unwrap_or(u64::MAX).div_ceil(4);
+        for candidate in &mut inputs.candidates {
+            let keys = self.run.keys(&candidate.target);
+            let health = &self.engine.outlook.health;
+            candidate.health = health.view(&candidate.target, keys, None, Instant::now());
+        }
+        inputs.judged = None;
+        if let Some(context) = &mut inputs.context {
+            context.turn = self.machine.turn() + 1;
+        }
+        if let Some(target) = self.target(self.machine.active()) {
+            inputs.current = Some(Current { target, cached_tokens: 0 });
+        }
+        inputs.run = Some(Box::new(RunInputs {
+            turn: self.machine.turn() + 1,
+            hop: self.machine.hop(),
+            handoffs: self.machine.handoffs(),
+            tools_done,
+            asked,
+        }));
+        inputs
+    }
+
+    /// The most that the next turn can cost: all of the input anew, and all of the output it may give.
+    fn worst_case(&self) -> Option<NanoUsd> {
+        let candidate = self.candidate(self.machine.active())?;
+        let price = candidate.facts.price?;
+        let added = self.machine.added(self.machine.active());
+        let bytes = self.run.ask.body.body().len() + added.iter().map(baton_run::size).sum::<usize>();
+        let features = &self.basis.features;
+        let output = features.max_output_tokens.or(candidate.facts.capabilities.max_output_tokens)?;
+        // No tokenizer gives more tokens than bytes.
+        let input = u64::try_from(bytes).unwrap_or(u64::MAX);
+        Some(price.cost(&Usage { input_tokens: input, output_tokens: output, ..Usage::default() }))
+    }
+
+    /// Notes who has the conversation from now on.
+    fn remember(&self) {
+        let Some(marks) = &self.run.marks else { return };
+        let Some(target) = self.target(self.report.later.unwrap_or(self.machine.active())) else { return };
+        let ask = &self.client;
+        let marks = Marks { answered: Vec::new(), before: marks.now, now: None };
+        let named = keys(ask, &marks);
+        let calls = self.report.emitted.iter().cloned().map(Key::Call);
+        let handed = self.report.later.is_some()
+            || self.machine.moves().iter().any(|moved| !moved.undone)
+            || self.basis.run.is_some();
+        let current = Current { target, cached_tokens: self.report.last_input() };
+        let keys = named.chain(calls);
+        self.engine.outlook.sticky.put(&ask.caller.principal, keys, &Held { current, handed });
+    }
+
+    fn candidate(&self, member: usize) -> Option<Candidate> {
+        self.basis.candidates.get(self.legs.members.get(member)?.candidate).cloned()
+    }
+
+    fn target(&self, member: usize) -> Option<Target> {
+        Some(self.legs.members.get(member)?.target.clone())
+    }
+
+    fn place(&self, member: usize) -> Option<u32> {
+        u32::try_from(self.legs.members.get(member)?.candidate).ok()
+    }
+
+    /// Who stands in for a member that fails in the middle of its hop.
+    fn others(&self, active: usize) -> Vec<Candidate> {
+        let failed = self.failure.as_ref().map(|(target, _)| target);
+        self.machine
+            .terms()
+            .members
+            .others(active)
+            .filter_map(|member| self.candidate(member))
+            .filter(|candidate| Some(&candidate.target) != failed)
+            .collect()
+    }
+
+    fn no_head(&self) -> Head {
+        Head {
+            run: self.run.id,
+            decision: self.run.parent.unwrap_or_else(|| self.engine.ids.decision()),
+            target: String::new(),
+            provider: String::new(),
+            policy: String::new(),
+            attempts: self.run.attempts,
+            handoffs: self.run.handoffs.len(),
+            reason: "internal",
+            status: 500,
+            upstream: http::HeaderMap::new(),
+            table: Vec::new(),
+        }
+    }
+}
+
+const fn guard_clause(guard: Guard) -> &'static str {
+    match guard {
+        Guard::MaxTurns => "it has had as many turns as it may",
+        Guard::MaxHandoffs => "the conversation has changed hands as often as it may",
+        Guard::PingPong => "the conversation goes to and fro, and the user has said nothing new",
+        Guard::Budget => "another turn could cost more than is left of its budget",
+        Guard::Rule => "a rule ends it",
+    }
+}
+
+mod streamed;
+mod whole;

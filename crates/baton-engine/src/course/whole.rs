@@ -1,0 +1,149 @@
+//! A run whose answer is given whole.
+
+use baton_model::{PartKind, RawJson, Target};
+
+use super::{
+    AnswerContext, Body, Bytes, Effect, Event, FinishReason, JoinEnd, Opened, Refusal, Reply, ReplyBody,
+    Stage, TurnAnswer, TurnEnd, Way, WholeTurn, answer_id, created, internal, join_answers, not_recordable,
+};
+use crate::{ComingAnswer, Head};
+
+/// The turns that are done.
+#[derive(Default)]
+struct Done {
+    turns: Vec<WholeTurn>,
+    /// Of the last one.
+    head: Option<Head>,
+    target: Option<Target>,
+}
+
+impl Way {
+    /// Answers once all turns are done. Where more than one turn is needed, that can take long, so the client
+    /// is told as soon as the first is there that an answer is coming.
+    pub(super) async fn whole(mut self) -> Result<Reply, Refusal> {
+        let mut done = Done::default();
+        let event = match self.advance(Event::Begin).await {
+            Stage::Turn(opened) => self.ended(*opened, &mut done)?,
+            Stage::End(finish) => return self.reply(done, finish).await,
+            Stage::Failed(refusal) => return Err(*refusal),
+        };
+        let effect = self.machine.step(event);
+        let head = done.head.clone().unwrap_or_else(|| self.no_head());
+        if matches!(effect, Effect::Finish(_) | Effect::Stop(_)) {
+            return match self.follow(effect).await {
+                Stage::End(finish) => self.reply(done, finish).await,
+                Stage::Turn(_) => Err(Refusal::failed(internal("a turn after the end"), head)),
+                Stage::Failed(refusal) => Err(*refusal),
+            };
+        }
+        let rest = async move { self.rest(done, effect).await.map_err(Box::new) };
+        Ok(Reply { head, body: ReplyBody::Coming(ComingAnswer::new(rest)) })
+    }
+
+    async fn rest(mut self, mut done: Done, effect: Effect) -> Result<(Head, Bytes), Refusal> {
+        let mut stage = self.follow(effect).await;
+        loop {
+            let event = match stage {
+                Stage::Turn(opened) => self.ended(*opened, &mut done)?,
+                Stage::End(finish) => return self.answer(done, finish).await,
+                Stage::Failed(refusal) => return Err(*refusal),
+            };
+            stage = self.advance(event).await;
+        }
+    }
+
+    /// Notes a turn that is done.
+    fn ended(&mut self, opened: Opened, done: &mut Done) -> Result<Event, Refusal> {
+        let Opened { head, target, body: Body::Turn(turn), receipt } = opened else {
+            return Err(Refusal::failed(internal("a turn in pieces"), self.no_head()));
+        };
+        self.report.turn(&self.machine, &target, &turn.ended, receipt);
+        let event = Event::Ended(TurnEnd {
+            dialect: turn.dialect,
+            parts: turn.answer.parts.clone(),
+            finish: turn.answer.finish,
+            usage: turn.ended.usage,
+            cost: turn.ended.cost,
+        });
+        done.head = Some(head);
+        done.target = Some(target);
+        done.turns.push(*turn);
+        Ok(event)
+    }
+
+    async fn reply(self, done: Done, finish: FinishReason) -> Result<Reply, Refusal> {
+        let (head, bytes) = self.answer(done, finish).await?;
+        Ok(Reply { head, body: ReplyBody::Whole(bytes) })
+    }
+
+    async fn answer(mut self, done: Done, finish: FinishReason) -> Result<(Head, Bytes), Refusal> {
+        let Done { turns, head: Some(head), target: Some(target) } = done else {
+            // A guard that lets no turn happen at all.
+            return Err(Refusal::failed(internal("the run ended before its first turn"), self.no_head()));
+        };
+        let hidden = self.hidden(&turns);
+        let shown = turns.last().map(|turn| turn.answer.parts.as_slice()).unwrap_or_default();
+        self.report.emitted(shown, &hidden);
+        self.remember();
+        let name = target.to_string();
+        let extras = self.report.extras(&self.run, &self.machine, &self.legs, &head);
+        let extras: Vec<(&str, RawJson)> = extras.iter().map(|(key, value)| (*key, value.clone())).collect();
+        let ask = &self.client;
+        let end = JoinEnd {
+            finish,
+            stop_sequence: turns.last().and_then(|turn| turn.answer.stop_sequence.as_deref()),
+            usage: Some(self.machine.usage()).filter(|_| self.report.knows_usage()),
+            extras: &extras,
+        };
+        let context = AnswerContext { model: &name, created: created(ask.request) };
+        let joined: Vec<TurnAnswer<'_>> = turns
+            .iter()
+            .map(|turn| TurnAnswer { dialect: turn.dialect, raw: &turn.raw, answer: &turn.answer })
+            .collect();
+        // The id of the first turn that the client sees, as a stream has it.
+        let first = turns.iter().find(|turn| shows(turn, &hidden)).or(turns.last());
+        let id = first
+            .filter(|turn| turn.dialect == ask.dialect && !turn.answer.id.is_empty())
+            .map_or_else(|| answer_id(ask.dialect, ask.request), |turn| turn.answer.id.clone());
+        let bytes = join_answers(
+            ask.dialect,
+            self.legs.lane,
+            &joined,
+            &|id| hidden.iter().any(|hidden| hidden == id),
+            &end,
+            &context,
+            &id,
+        )
+        .map_err(|fault| Refusal::failed(fault, head.clone()))?;
+        if let Some(receipt) = self.report.receipt {
+            self.engine.journal.synced(&receipt).await.map_err(|error| not_recordable(&error))?;
+        }
+        let head = Head { handoffs: self.run.handoffs.len(), ..head };
+        Ok((head, Bytes::from(bytes)))
+    }
+
+    /// The ids of the calls that the client does not see: those after which the run went on, and of the last
+    /// turn those that are not the client's.
+    fn hidden(&self, turns: &[WholeTurn]) -> Vec<String> {
+        fn calls(turn: &WholeTurn) -> impl Iterator<Item = (&String, &String)> {
+            turn.answer.parts.iter().filter_map(|part| match &part.kind {
+                PartKind::ToolCall { id, name, .. } => Some((id, name)),
+                _ => None,
+            })
+        }
+        let Some((last, before)) = turns.split_last() else { return Vec::new() };
+        let mut gate = self.machine.gate();
+        let (shown, mut hidden): (Vec<_>, Vec<_>) = calls(last).partition(|(_, name)| gate.may_see(name));
+        hidden.extend(before.iter().flat_map(calls).filter(|(id, _)| !shown.iter().any(|(it, _)| it == id)));
+        hidden.into_iter().map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// Whether a client sees anything of a turn.
+fn shows(turn: &WholeTurn, hidden: &[String]) -> bool {
+    turn.answer.parts.iter().any(|part| match &part.kind {
+        PartKind::ToolCall { id, .. } => !hidden.contains(id),
+        PartKind::Text(text) => !text.is_empty(),
+        _ => true,
+    })
+}

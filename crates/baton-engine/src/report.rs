@@ -1,0 +1,251 @@
+//! What a client is told of its run, beside the answer.
+
+use std::collections::BTreeMap;
+
+use baton_audit::{DecisionKind, Receipt};
+use baton_model::{DecisionId, Part, PartKind, RawJson, Target, Usage};
+use baton_policy::{Candidate, Reason};
+use baton_run::{By, Machine, ToolCall};
+use baton_tools::{Called, ToolSet};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::Head;
+use crate::ledger::Ended;
+use crate::leg::LegTerms;
+use crate::run::Run;
+
+/// What was done in a run.
+#[derive(Default)]
+pub(crate) struct Report {
+    turns: Vec<Turn>,
+    usage_known: bool,
+    /// Why the next turn's target was planned; taken by its decision.
+    pub(crate) planned: Option<Reason>,
+    /// The member that takes over with the next request.
+    pub(crate) later: Option<usize>,
+    /// Where the last decision stands in the journal.
+    pub(crate) receipt: Option<Receipt>,
+    /// The ids of the calls that the client was given.
+    pub(crate) emitted: Vec<String>,
+    /// What tools of servers were asked, and said.
+    results: Vec<ToolResult>,
+    /// The servers that could not be used.
+    errors: BTreeMap<String, Unavailable>,
+    /// Whether the request has tools that the gateway runs.
+    has_tools: bool,
+}
+
+/// A tool's result, for the client.
+#[derive(Serialize)]
+struct ToolResult {
+    tool_name: String,
+    server_name: String,
+    arguments: Value,
+    is_error: bool,
+    duration_ms: u128,
+    result: Value,
+}
+
+/// A server that could not be used, for the client.
+#[derive(Serialize)]
+struct Unavailable {
+    message: String,
+    code: &'static str,
+    recommendation: String,
+}
+
+/// One turn, for the client.
+#[derive(Serialize)]
+struct Turn {
+    turn: u32,
+    hop: u32,
+    model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_usd: Option<String>,
+}
+
+/// One hand-over, for the client.
+#[derive(Serialize)]
+struct Handoff {
+    from: String,
+    to: String,
+    by: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    turn: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    undone: bool,
+}
+
+/// The `baton` member.
+#[derive(Serialize)]
+struct Summary<'a> {
+    run: String,
+    decision: String,
+    model: &'a str,
+    provider: &'a str,
+    policy: &'a str,
+    attempts: u32,
+    handoffs: usize,
+    reason: &'static str,
+    turns: &'a [Turn],
+}
+
+impl Report {
+    /// Nothing so far.
+    pub(crate) fn of(tools: Option<&ToolSet>) -> Self {
+        let errors = tools.into_iter().flat_map(ToolSet::errors).map(|error| {
+            let unavailable = Unavailable {
+                message: error.message.clone(),
+                code: error.code.as_str(),
+                recommendation: error.recommendation.clone(),
+            };
+            (error.server.clone(), unavailable)
+        });
+        Self { errors: errors.collect(), has_tools: tools.is_some(), ..Self::default() }
+    }
+
+    /// Notes what a tool said.
+    pub(crate) fn tool(&mut self, call: &ToolCall, called: Called) {
+        self.results.push(ToolResult {
+            tool_name: called.tool,
+            server_name: called.server,
+            arguments: serde_json::from_str(&call.arguments).unwrap_or(Value::Null),
+            is_error: called.is_error,
+            duration_ms: called.took.as_millis(),
+            result: called.result,
+        });
+    }
+
+    /// Notes a turn that ended.
+    pub(crate) fn turn(&mut self, machine: &Machine, target: &Target, ended: &Ended, receipt: Receipt) {
+        self.usage_known |= ended.usage.is_some();
+        self.receipt = Some(receipt);
+        self.turns.push(Turn {
+            turn: machine.turn(),
+            hop: machine.hop(),
+            model: target.to_string(),
+            usage: ended.usage,
+            cost_usd: ended.cost.map(|cost| cost.to_string()),
+        });
+    }
+
+    /// Notes which calls the client was given.
+    pub(crate) fn emitted(&mut self, parts: &[Part], hidden: &[String]) {
+        self.emitted = parts
+            .iter()
+            .filter_map(|part| match &part.kind {
+                PartKind::ToolCall { id, .. } if !hidden.contains(id) => Some(id.clone()),
+                _ => None,
+            })
+            .collect();
+    }
+
+    /// The same for a turn that was given in pieces.
+    pub(crate) fn said(&mut self, machine: &Machine, parts: &[Part]) {
+        let mut gate = machine.gate();
+        let hidden: Vec<String> = parts
+            .iter()
+            .filter_map(|part| match &part.kind {
+                PartKind::ToolCall { id, name, .. } if !gate.may_see(name) => Some(id.clone()),
+                _ => None,
+            })
+            .collect();
+        self.emitted(parts, &hidden);
+    }
+
+    /// How much the last turn's target has read, and may have in its prompt cache.
+    pub(crate) fn last_input(&self) -> u64 {
+        self.turns.last().and_then(|turn| turn.usage).map_or(0, |usage| usage.input_tokens)
+    }
+
+    /// How much of it came from its prompt cache, or was put there.
+    pub(crate) fn last_cached(&self) -> u64 {
+        let usage = self.turns.last().and_then(|turn| turn.usage);
+        usage.map_or(0, |usage| usage.cached_input_tokens + usage.cache_write_tokens)
+    }
+
+    /// Whether anybody told what was used.
+    pub(crate) const fn knows_usage(&self) -> bool {
+        self.usage_known
+    }
+
+    /// What a client's stream says when another model begins.
+    pub(crate) fn announcement(kind: DecisionKind, candidate: &Candidate) -> Vec<(&'static str, RawJson)> {
+        if kind != DecisionKind::Handoff {
+            return Vec::new();
+        }
+        let name = candidate.target.to_string();
+        let event = json!({ "type": "agent_updated", "agent": name, "model": name });
+        RawJson::of(&event).map(|event| vec![("x_dedalus_event", event)]).unwrap_or_default()
+    }
+
+    /// The members that stand beside the answer.
+    pub(crate) fn extras(
+        &self,
+        run: &Run,
+        machine: &Machine,
+        legs: &LegTerms,
+        head: &Head,
+    ) -> Vec<(&'static str, RawJson)> {
+        let name =
+            |member: usize| legs.members.get(member).map(|it| it.target.to_string()).unwrap_or_default();
+        let decisions: Vec<&DecisionId> = run.handoffs.iter().collect();
+        let handoffs: Vec<Handoff> = machine
+            .moves()
+            .iter()
+            .enumerate()
+            .map(|(at, moved)| Handoff {
+                from: name(moved.from),
+                to: name(moved.to),
+                by: match moved.by {
+                    By::Model => "model",
+                    By::Rule => "rule",
+                },
+                reason: moved.reason.clone(),
+                turn: moved.turn,
+                decision: decisions.get(at).map(ToString::to_string),
+                undone: moved.undone,
+            })
+            .collect();
+        let mut agents: Vec<&str> = Vec::new();
+        for turn in &self.turns {
+            if agents.last() != Some(&turn.model.as_str()) {
+                agents.push(&turn.model);
+            }
+        }
+        let summary = Summary {
+            run: run.id.to_string(),
+            decision: head.decision.to_string(),
+            model: &head.target,
+            provider: &head.provider,
+            policy: &head.policy,
+            attempts: run.attempts,
+            handoffs: run.handoffs.len(),
+            reason: head.reason,
+            turns: &self.turns,
+        };
+        let mut extras = Vec::with_capacity(4);
+        let mut add = |key: &'static str, value: Result<RawJson, _>| {
+            extras.extend(value.ok().map(|value| (key, value)));
+        };
+        add("handoffs", RawJson::of(&handoffs));
+        add("agents_used", RawJson::of(&agents));
+        add("turns_consumed", RawJson::of(&self.turns.len()));
+        if self.has_tools {
+            let executed: Vec<&str> = self.results.iter().map(|it| it.tool_name.as_str()).collect();
+            add("tools_executed", RawJson::of(&executed));
+            add("mcp_tool_results", RawJson::of(&self.results));
+        }
+        if !self.errors.is_empty() {
+            add("mcp_server_errors", RawJson::of(&self.errors));
+        }
+        add("baton", RawJson::of(&summary));
+        extras
+    }
+}

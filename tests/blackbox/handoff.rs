@@ -1,0 +1,120 @@
+//! A list of models carries one request: the hidden transfers, what each model sees, what the client
+//! sees, and what is written down.
+
+mod faults;
+mod pool;
+
+use baton_testkit::fake::{FakeUpstream, Said as Script1, Script, Seen, Step};
+use serde_json::{Value, json};
+
+use super::support::{Answer, Baton, Fixture};
+use super::v1::answers::{Said, chat, message};
+
+/// The surfaces that a request can come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Surface {
+    Chat,
+    Messages,
+}
+
+/// Every surface, streamed and not.
+pub(super) const WAYS: [(Surface, bool); 4] =
+    [(Surface::Chat, false), (Surface::Chat, true), (Surface::Messages, false), (Surface::Messages, true)];
+
+/// The pools that the client's dialect and two fakes can make: all of one dialect, and mixed ones.
+pub(super) const POOLS: [[&str; 2]; 4] = [
+    ["oai/fake", "oai/fake-b"],
+    ["ant/fake", "ant/fake-b"],
+    ["oai/fake", "ant/fake-b"],
+    ["ant/fake", "oai/fake-b"],
+];
+
+/// A server whose upstreams say this, each in its own order.
+pub(super) async fn scripted(openai: Vec<Step>, anthropic: Vec<Step>, more: &str) -> Fixture {
+    let script = |steps: Vec<Step>| steps.into_iter().fold(Script::default(), Script::then);
+    let openai = FakeUpstream::start(script(openai)).await.expect("a fake upstream");
+    let anthropic = FakeUpstream::start(script(anthropic)).await.expect("a fake upstream");
+    let baton = Baton::start(&Fixture::config(&openai, &anthropic, more)).await;
+    Fixture { baton, openai, anthropic }
+}
+
+/// A server whose first model says the first thing, whose second the second, and so on in turns.
+pub(super) async fn talking(pool: [&str; 2], turns: Vec<(usize, Step)>, more: &str) -> Fixture {
+    let (mut openai, mut anthropic) = (Vec::new(), Vec::new());
+    for (who, step) in turns {
+        if pool[who].starts_with("oai/") { openai.push(step) } else { anthropic.push(step) }
+    }
+    scripted(openai, anthropic, more).await
+}
+
+/// A call of the transfer to this model, as the name of its tool goes.
+pub(super) fn transfer(model: &str, reason: &str) -> (String, Value) {
+    let slug = model.rsplit('/').next().expect("a name").replace('-', "_");
+    (format!("transfer_to_{slug}"), json!({ "reason": reason }))
+}
+
+pub(super) fn says(text: &str) -> Step {
+    Step::Say(Script1::Text(text.to_owned()))
+}
+
+pub(super) fn calls(calls: Vec<(String, Value)>) -> Step {
+    Step::Say(Script1::Calls(calls))
+}
+
+pub(super) fn says_and_calls(text: &str, calls: Vec<(String, Value)>) -> Step {
+    Step::Say(Script1::TextAndCalls(text.to_owned(), calls))
+}
+
+pub(super) async fn asked(baton: &Baton, (surface, stream): (Surface, bool), body: Value) -> (Answer, Said) {
+    match surface {
+        Surface::Chat => chat(baton, body, stream).await,
+        Surface::Messages => message(baton, body, stream).await,
+    }
+}
+
+/// A tool of the client's in the surface's dialect.
+pub(super) fn tool(surface: Surface, name: &str) -> Value {
+    let schema = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+    match surface {
+        Surface::Chat => json!({"type": "function", "function": {"name": name, "parameters": schema}}),
+        Surface::Messages => json!({"name": name, "input_schema": schema}),
+    }
+}
+
+/// The user's message in the form of every surface.
+pub(super) fn user(text: &str) -> Value {
+    json!([{"role": "user", "content": text}])
+}
+
+/// What a model's upstream was asked.
+pub(super) fn saw(fixture: &Fixture, model: &str) -> Vec<Seen> {
+    let (provider, name) = model.split_once('/').expect("a provider");
+    if provider == "oai" { fixture.openai_saw(name) } else { fixture.anthropic_saw(name) }
+}
+
+/// The names of the tools in an upstream's request.
+pub(super) fn tools_of(seen: &Seen) -> Vec<String> {
+    let body = seen.json();
+    let tools = body["tools"].as_array().cloned().unwrap_or_default();
+    let name = |tool: &Value| tool["function"]["name"].as_str().or(tool["name"].as_str()).map(str::to_owned);
+    tools.iter().filter_map(name).collect()
+}
+
+/// The run behind an answer, a line for each decision.
+pub(super) async fn story(fixture: &Fixture, answer: &Answer) -> Vec<String> {
+    let run = fixture.baton.run_of(answer).await;
+    let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let line = |one: &Value| {
+        format!(
+            "{}.{} {} {} {}->{} {}",
+            one["turn"],
+            one["hop"],
+            word(&one["kind"]),
+            word(&one["reason"]["code"]),
+            word(&one["from"]),
+            word(&one["to"]),
+            word(&one["outcome"]["status"]),
+        )
+    };
+    run["decisions"].as_array().expect("decisions").iter().map(line).collect()
+}
