@@ -18,7 +18,9 @@ use baton_policy::{
     Actions, Asked, Candidate, Current, HandoffBy, Inputs, Plan, Planned, Reason, Row, RunEvent, RunInputs,
     Verdict, plan,
 };
-use baton_run::{Aside, CallResult, Cause, Effect, Event, Finish, Guard, Machine, Ruling, ToolCall, TurnEnd};
+use baton_run::{
+    Aside, CallResult, Cause, Effect, Event, Finish, Guard, History, Machine, Ruling, ToolCall, TurnEnd,
+};
 use baton_tools::{Called, ToolSet};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -101,6 +103,7 @@ impl Course {
             failure: None,
             report: Report::of(self.tools.as_ref()),
             tools: self.tools,
+            summary: None,
         };
         if stream { way.streamed().await } else { way.whole().await }
     }
@@ -124,6 +127,8 @@ struct Way {
     failure: Option<(Target, Box<Failed>)>,
     report: Report,
     tools: Option<ToolSet>,
+    /// What the conversation came to, where the target of a hand-over is told that instead.
+    summary: Option<Arc<str>>,
 }
 
 /// Where a course has come to.
@@ -191,6 +196,9 @@ impl Way {
         self.run.turn = self.machine.turn();
         self.run.hop = self.machine.hop();
         self.run.tried.clear();
+        if choice.kind == DecisionKind::Handoff && self.legs.history == History::Summary {
+            self.summary = self.summarised(&choice).await;
+        }
         let announcement = Report::announcement(choice.kind, &choice.candidate);
         let note = (choice.kind == DecisionKind::Handoff).then(|| Box::new(self.note(&choice)));
         self.run.leg = Some(Box::new(Leg {
@@ -198,6 +206,8 @@ impl Way {
             terms: Arc::clone(&self.legs),
             joiner: self.joiner.clone(),
             announcement,
+            called: self.report.ran_tools(),
+            summary: self.summary.clone(),
             note,
         }));
         let opened = self.engine.drive(&mut self.run, choice, others.into_iter(), self.retries).await?;
@@ -545,4 +555,5 @@ const fn guard_clause(guard: Guard) -> &'static str {
 }
 
 mod streamed;
+mod summary;
 mod whole;

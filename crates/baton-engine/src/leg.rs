@@ -19,6 +19,10 @@ pub(crate) struct Leg {
     pub(crate) joiner: Option<Joiner>,
     /// What is announced on the client's stream when this turn begins.
     pub(crate) announcement: Vec<(&'static str, RawJson)>,
+    /// What the conversation came to before the present hop, where the target is told that instead of it.
+    pub(crate) summary: Option<Arc<str>>,
+    /// Whether tools of the gateway's were run: the call that the client demands was made then.
+    pub(crate) called: bool,
     /// What the hand-over to this turn's target says in its record; none for other turns.
     pub(crate) note: Option<Box<HandoffNote>>,
 }
@@ -72,7 +76,12 @@ impl Leg {
 
     /// How much the present hop sees of what was before it.
     pub(crate) fn history(&self) -> History {
-        if self.machine.handed_at().is_some() { self.terms.history } else { History::Full }
+        match (self.machine.handed_at(), self.terms.history) {
+            (None, _) => History::Full,
+            // Without a summary the target sees all.
+            (Some(_), History::Summary) if self.summary.is_none() => History::Full,
+            (Some(_), history) => history,
+        }
     }
 
     /// A copy of the client's stream for one attempt, with what it begins with.

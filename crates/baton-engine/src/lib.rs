@@ -22,6 +22,7 @@ mod features;
 mod flow;
 mod health;
 mod judge;
+mod kept;
 mod ledger;
 mod leg;
 mod pass;

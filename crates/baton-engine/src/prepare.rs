@@ -1,7 +1,7 @@
 //! Makes the upstream's body from the client's: spliced when both speak one dialect, converted when not.
 
 use std::borrow::Cow;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use baton_dialect::{
     Additions, DecodeError, EncodeTarget, decode_request, encode_request, extend_request, repair_request,
@@ -44,7 +44,7 @@ pub(crate) enum Lane {
 pub(crate) struct Converted(OnceLock<Request>);
 
 impl Converted {
-    fn request(&self, ask: &Ask) -> Result<&Request, DecodeError> {
+    pub(crate) fn request(&self, ask: &Ask) -> Result<&Request, DecodeError> {
         match self.0.get() {
             Some(request) => Ok(request),
             None => {
@@ -67,7 +67,7 @@ pub(crate) fn prepare(
     let quirks = upstream.quirks();
     let most =
         max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
-    let more = leg.map(|leg| More::of(leg, target));
+    let more = leg.map(|leg| More::of(ask, leg, target));
     let mut prepared = match more {
         Some(more) if ask.dialect == dialect && more.can_be_spliced() => spliced(ask, target, &more)?,
         Some(more) => rewritten(ask, converted, dialect, target, most, more)?,
@@ -90,20 +90,32 @@ struct More {
     messages: Vec<Message>,
     settings: Vec<(String, RawJson)>,
     history: History,
+    summary: Option<Arc<str>>,
     /// How many of the messages come with the hop itself, and after it.
     kept: usize,
 }
 
 impl More {
-    fn of(leg: &Leg, target: &Target) -> Self {
+    fn of(ask: &Ask, leg: &Leg, target: &Target) -> Self {
         let member = leg.terms.member(target);
         let messages = leg.machine.added(member.unwrap_or(usize::MAX));
+        let mut settings = member.map(|member| leg.settings(member).to_vec()).unwrap_or_default();
+        if leg.called && demands_a_call(ask) {
+            // It was made. To go on demanding one would never let the model answer.
+            let free = match ask.dialect {
+                Dialect::OpenaiChat => "\"auto\"",
+                Dialect::AnthropicMessages => "{\"type\":\"auto\"}",
+            };
+            settings.retain(|(key, _)| key != "tool_choice");
+            settings.extend(RawJson::parse(free).ok().map(|free| ("tool_choice".to_owned(), free)));
+        }
         Self {
             tools: member.map(|member| leg.tools(member)).unwrap_or_default(),
             kept: messages.len() - leg.machine.handed_at().unwrap_or(0).min(messages.len()),
             messages,
-            settings: member.map(|member| leg.settings(member).to_vec()).unwrap_or_default(),
+            settings,
             history: leg.history(),
+            summary: leg.summary.clone(),
         }
     }
 
@@ -111,6 +123,16 @@ impl More {
     fn can_be_spliced(&self) -> bool {
         self.history == History::Full
     }
+}
+
+/// Whether the client wants some tool to be called, whichever.
+fn demands_a_call(ask: &Ask) -> bool {
+    let Some(choice) = ask.body.get("tool_choice") else { return false };
+    let word = match ask.dialect {
+        Dialect::OpenaiChat => "\"required\"",
+        Dialect::AnthropicMessages => "\"any\"",
+    };
+    memchr::memmem::find(choice, word.as_bytes()).is_some()
 }
 
 /// A turn of a longer run in the client's own dialect.
@@ -139,7 +161,7 @@ fn rewritten(
         decode_request(ask.dialect, &RawObject::parse(ask.body.rewrite(&edits).concat().into())?)?
     };
     request.messages.extend(more.messages);
-    request.messages = view(request.messages, more.kept, more.history, None);
+    request.messages = view(request.messages, more.kept, more.history, more.summary.as_deref());
     request.tools.extend(more.tools);
     Ok(encoded(ask, &request, dialect, target, default_max_tokens))
 }

@@ -170,6 +170,11 @@ impl Report {
         usage.map_or(0, |usage| usage.cached_input_tokens + usage.cache_write_tokens)
     }
 
+    /// Whether any tool was run.
+    pub(crate) fn ran_tools(&self) -> bool {
+        !self.results.is_empty()
+    }
+
     /// Whether anybody told what was used.
     pub(crate) const fn knows_usage(&self) -> bool {
         self.usage_known

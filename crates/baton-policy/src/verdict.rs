@@ -238,6 +238,8 @@ pub enum ReasonCode {
     CallsGoToClient,
     /// Its tools are answered, so it goes on.
     ToolsAnswered,
+    /// It sums the conversation up for the one that takes over.
+    SumsUp,
 }
 
 impl ReasonCode {
@@ -314,6 +316,7 @@ impl ReasonCode {
             Self::TextIsFinal => "text_is_final",
             Self::CallsGoToClient => "calls_go_to_client",
             Self::ToolsAnswered => "tools_answered",
+            Self::SumsUp => "sums_up",
         }
     }
 

@@ -78,6 +78,12 @@ pub(crate) enum Command {
     /// Make, list, rotate and revoke keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// List the tools of MCP servers that are pinned, or take a server's changed ones
+    Mcp {
+        /// What to do; without, `list`
+        #[command(subcommand)]
+        command: Option<McpCommand>,
+    },
     /// List the models that can be named, or show what is known of one
     Models {
         /// What to do; without, `list`
@@ -192,6 +198,18 @@ pub(crate) enum TargetsCommand {
     Enable {
         /// `provider` or `provider/model`
         scope: Scope,
+    },
+}
+
+/// What can be done with the tools of MCP servers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum McpCommand {
+    /// List every pinned tool, and which changed since it was first seen
+    List,
+    /// Take a server's tools as they are now, after having looked at what changed
+    Approve {
+        /// The server's name, or the URL that requests name it by
+        server: String,
     },
 }
 

@@ -14,13 +14,15 @@ use baton_model::Secret;
 use clap::CommandFactory;
 use serde_json::{Value, json};
 
-use crate::cli::{Cli, Command, KeysCommand, ModelsCommand, Place, PolicyCommand, TargetsCommand};
+use crate::cli::{
+    Cli, Command, KeysCommand, McpCommand, ModelsCommand, Place, PolicyCommand, TargetsCommand,
+};
 use crate::control::{Client, CreateKey, RotateKey};
 use crate::models::Which;
 use crate::output::{json as print_json, line, note, problem};
 use crate::plans::Asked;
 use crate::versions::{self, Act};
-use crate::{models, plans, serve, telemetry};
+use crate::{mcp, models, plans, serve, telemetry};
 
 /// Where the configuration comes from: the named file, or `baton.yaml` where it is there.
 fn sources(place: Place) -> Sources {
@@ -148,6 +150,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 )
             })
         }
+        Command::Mcp { command } => match command.unwrap_or(McpCommand::List) {
+            McpCommand::List => with_server(&sources, move |client| {
+                Box::pin(async move { mcp::show(client, json).await.map(|()| ExitCode::SUCCESS) })
+            }),
+            McpCommand::Approve { server } => with_server(&sources, move |client| {
+                Box::pin(async move { mcp::take(client, server, json).await.map(|()| ExitCode::SUCCESS) })
+            }),
+        },
         Command::Keys(command) => with_server(&sources, move |client| {
             Box::pin(async move { keys(client, command, json).await.map(|()| ExitCode::SUCCESS) })
         }),

@@ -23,6 +23,7 @@ use baton_audit::{
 use baton_engine::{Engine, Manual, Scope, TargetState};
 use baton_model::{DecisionId, KeyId, RunId};
 use baton_policy::{BreakerState, Latency};
+use baton_tools::Registry;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -50,6 +51,7 @@ pub(crate) struct Control {
     decisions: Arc<Decisions>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) versions: Arc<Versions>,
+    pub(crate) tools: Registry,
     data_dir: Arc<Path>,
     pub(crate) ids: IdSource,
 }
@@ -61,6 +63,7 @@ impl Control {
             data_dir: data_dir.into(),
             keys: Arc::clone(&core.keys),
             versions: Arc::clone(&core.versions),
+            tools: core.tools.clone(),
             journal: Arc::clone(&core.journal),
             decisions: Arc::clone(&core.decisions),
             ids: core.ids.clone(),
@@ -84,6 +87,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/plans/{id}", get(one_plan))
         .route("/targets", get(list_targets).post(switch_target))
         .merge(crate::versions::router())
+        .merge(crate::mcp::router())
         .with_state(control)
 }
 

@@ -12,6 +12,7 @@ mod commands;
 mod control;
 mod core;
 mod doctor;
+mod mcp;
 mod models;
 mod output;
 mod plans;

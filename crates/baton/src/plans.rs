@@ -462,7 +462,7 @@ pub(crate) fn keep_switches(data_dir: &Path, switches: &BTreeMap<Scope, Manual>)
     Ok(())
 }
 
-fn text(value: &Value, member: &str) -> String {
+pub(crate) fn text(value: &Value, member: &str) -> String {
     text_of(value, member).to_owned()
 }
 

@@ -10,6 +10,8 @@ use super::{
     Body, Bytes, Event, Fault, FinishReason, Flow, JoinEnd, Opened, Receipt, Refusal, Reply, ReplyBody,
     Stage, TurnEnd, Way, internal, not_recordable,
 };
+use crate::flow::keep_alive;
+use crate::kept::KeptAlive;
 use crate::{AnswerStream, Head};
 
 /// A run on its way to the client.
@@ -41,12 +43,14 @@ impl Way {
         let Some(first) = streaming.next().await? else {
             return Err(Refusal::failed(internal("the run said nothing"), streaming.head));
         };
+        let dialect = streaming.way.client.dialect;
         let head = Head { handoffs: streaming.way.run.handoffs.len(), ..streaming.head.clone() };
         let rest = stream::unfold(streaming, async |mut streaming| {
             let piece = streaming.next().await.unwrap_or_default()?;
             Some((piece, streaming))
         });
         let all = stream::once(async { first }).chain(rest);
+        let all = KeptAlive::new(all, keep_alive(dialect));
         Ok(Reply { head, body: ReplyBody::Stream(AnswerStream::new(all.map(Ok))) })
     }
 }

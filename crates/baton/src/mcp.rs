@@ -1,0 +1,99 @@
+//! `baton mcp`: which tools of MCP servers are pinned, and which of them changed since.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{Method, StatusCode};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use baton_tools::{Registry, ServerRef};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::control::{Client, Control, Refused, record};
+use crate::output::{json as print_json, line, note};
+use crate::plans::text;
+
+/// How long a server may take to list its tools.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The routes of the control socket.
+pub(crate) fn router() -> Router<Control> {
+    Router::new().route("/mcp", get(list)).route("/mcp/approve", post(approve))
+}
+
+async fn list(State(control): State<Control>) -> Json<Value> {
+    Json(json!({"object": "list", "data": control.tools.pins(), "has_more": false}))
+}
+
+/// Which server's tools are taken as they are now.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Approval {
+    server: String,
+}
+
+async fn approve(
+    State(control): State<Control>,
+    Json(approval): Json<Approval>,
+) -> Result<Json<Value>, Refused> {
+    let tools: &Registry = &control.tools;
+    // What is approved is what the server shows now.
+    drop(tools.open(&[ServerRef::slug(&approval.server)], PATIENCE).await);
+    let changes: Vec<String> = tools
+        .pins()
+        .into_iter()
+        .filter(|pinned| pinned.server == approval.server)
+        .flat_map(|pinned| pinned.tools)
+        .filter_map(|tool| Some(format!("{} {}", tool.tool, tool.changed_to?)))
+        .collect();
+    record(&control, "mcp.approve", &approval.server, json!({ "tools": changes })).await?;
+    let tools = tools
+        .approve(&approval.server)
+        .map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))?;
+    Ok(Json(json!({ "server": approval.server, "tools": tools })))
+}
+
+/// `baton mcp list`.
+pub(crate) async fn show(client: &Client, json: bool) -> anyhow::Result<()> {
+    let answer = client.call(Method::GET, "/mcp", &Value::Null).await?;
+    if json {
+        print_json(&answer);
+        return Ok(());
+    }
+    let servers = answer.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+    if servers.is_empty() {
+        note("no tool was seen yet: a server's tools are pinned when a request first names it");
+    }
+    for server in servers {
+        for tool in server.get("tools").and_then(Value::as_array).into_iter().flatten() {
+            let changed = tool.get("changed_to").is_some_and(|hash| !hash.is_null());
+            let state = if changed { "changed, disabled" } else { "pinned" };
+            line(&format!("{state:18}  {}  {}", text(&server, "server"), text(tool, "tool")));
+        }
+    }
+    Ok(())
+}
+
+/// `baton mcp approve SERVER`.
+pub(crate) async fn take(client: &Client, server: String, json: bool) -> anyhow::Result<()> {
+    let wanted = serde_json::to_value(Approval { server })?;
+    let answer = client.call(Method::POST, "/mcp/approve", &wanted).await?;
+    if json {
+        print_json(&answer);
+        return Ok(());
+    }
+    let tools: Vec<&str> = answer
+        .get("tools")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if tools.is_empty() {
+        note("nothing had changed");
+    } else {
+        note(&format!("taken as they are now: {}", tools.join(", ")));
+    }
+    Ok(())
+}
