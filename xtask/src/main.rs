@@ -15,6 +15,7 @@ mod child;
 mod conform;
 mod gateway;
 mod layers;
+mod mcp;
 mod openapi;
 mod place;
 mod plan_bench;
@@ -75,6 +76,8 @@ enum Task {
         #[arg(long)]
         direct: bool,
     },
+    /// Run the checks of the MCP client against servers of the official SDKs.
+    Mcp,
     /// Run the public conformance suite against the gateway.
     Conform,
     /// Train the scorer that `auto` ships with, and write its file.
@@ -153,6 +156,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Kill { rounds } => suite::kill(&place, *rounds),
         Task::Replay => suite::replay(&place),
         Task::Sdk { direct } => sdk::run(&place, !direct),
+        Task::Mcp => mcp::check(&place),
         Task::Conform => conform::run(&place),
         Task::RoutingTrain { data, out, check } => {
             let shipped = place.root.join(routing::SHIPPED);

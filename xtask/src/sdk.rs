@@ -1,9 +1,12 @@
 //! Runs the unmodified SDKs: against the fake upstream itself, and against the gateway.
 //!
 //! The first proves the fake and the scripts; only then does the second say something about
-//! the gateway. Each script runs over a provider of either dialect.
+//! the gateway. Each script runs over a provider of either dialect. Those of [`pools`] come last:
+//! what they ask for, only the gateway gives.
 //!
 //! - Start with [`run`].
+
+mod pools;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -64,6 +67,7 @@ pub(crate) fn all(place: &Place, steps: &mut Steps, profile: Profile, with_gatew
                 )
             });
         }
+        steps.step("SDKs that hand over, against the gateway", || pools::run(place, profile));
     }
 }
 
@@ -74,21 +78,23 @@ pub(crate) fn fake(place: &Place, profile: Profile) -> anyhow::Result<(Child, So
 }
 
 fn scripts(place: &Place) -> anyhow::Result<Vec<Script>> {
-    let folder = place.root.join("tests/sdk/python");
-    let python = |set: &str, file: &str| {
-        let program = tools::python(place, set)?.join("python");
-        anyhow::Ok(Script { program, path: folder.join(file) })
-    };
-    let node = tools::node(place)?;
-    let script = |file: &str| Script { program: "node".into(), path: node.join(file) };
     Ok(vec![
-        python("a", "openai_chat.py")?,
-        python("b", "openai_chat.py")?,
-        python("b", "anthropic_messages.py")?,
-        script("openai_chat.mjs"),
-        script("anthropic_messages.mjs"),
-        script("ai_sdk.mjs"),
+        python(place, "a", "openai_chat.py")?,
+        python(place, "b", "openai_chat.py")?,
+        python(place, "b", "anthropic_messages.py")?,
+        node(place, "openai_chat.mjs")?,
+        node(place, "anthropic_messages.mjs")?,
+        node(place, "ai_sdk.mjs")?,
     ])
+}
+
+fn python(place: &Place, set: &str, file: &str) -> anyhow::Result<Script> {
+    let program = tools::python(place, set)?.join("python");
+    Ok(Script { program, path: place.root.join("tests/sdk/python").join(file) })
+}
+
+fn node(place: &Place, file: &str) -> anyhow::Result<Script> {
+    Ok(Script { program: "node".into(), path: tools::node(place)?.join(file) })
 }
 
 /// Runs all of them, also after one has failed.
@@ -96,21 +102,30 @@ fn run_scripts(place: &Place, server: &Server<'_>) -> anyhow::Result<()> {
     let mut failed = 0;
     let scripts = scripts(place)?;
     for script in &scripts {
-        let mut command = Command::new(&script.program);
-        command
-            .arg(&script.path)
-            .env("BASE_URL", format!("http://{}", server.address))
-            .env("API_KEY", "sk-sdk-check")
-            .env("MODEL", server.model)
-            .env("NESTED", server.nested)
-            .env("EMBEDDING", server.embedding)
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env_remove("OPENAI_API_KEY")
-            .env_remove("ANTHROPIC_API_KEY");
+        let mut command = common(script, server.address);
+        command.env("MODEL", server.model).env("NESTED", server.nested).env("EMBEDDING", server.embedding);
         if !command.status()?.success() {
             failed += 1;
         }
     }
-    anyhow::ensure!(failed == 0, "{failed} of {} scripts failed", scripts.len());
+    finish(failed, scripts.len())
+}
+
+/// The script with what every script is given: where the server is, and no key of the user's.
+fn common(script: &Script, address: SocketAddr) -> Command {
+    let mut command = Command::new(&script.program);
+    command
+        .arg(&script.path)
+        .env("BASE_URL", format!("http://{address}"))
+        .env("API_KEY", "sk-sdk-check")
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env_remove("OPENAI_API_KEY")
+        .env_remove("ANTHROPIC_API_KEY")
+        .env_remove("DEDALUS_API_KEY");
+    command
+}
+
+fn finish(failed: usize, all: usize) -> anyhow::Result<()> {
+    anyhow::ensure!(failed == 0, "{failed} of {all} scripts failed");
     Ok(())
 }

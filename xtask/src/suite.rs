@@ -13,7 +13,7 @@ use crate::place::{Place, Profile, on_path, run};
 use crate::postgres::Postgres;
 use crate::replay::Homes;
 use crate::steps::{Steps, Went};
-use crate::{conform, openapi, sdk, tools};
+use crate::{conform, mcp, openapi, sdk, tools};
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,7 @@ pub(crate) fn test(place: &Place, extent: Extent) -> anyhow::Result<()> {
         steps.step("OpenAPI document", || openapi::check(place));
         sdk::all(place, &mut steps, Profile::Release, true);
         conform::all(place, &mut steps, Profile::Release);
+        mcp::all(place, &mut steps);
     }
     drop(postgres);
     steps.close()

@@ -17,26 +17,41 @@ pub(crate) fn all(place: &Place) -> anyhow::Result<()> {
     python(place, "a")?;
     python(place, "b")?;
     python(place, "c")?;
-    node(place).map(drop)
+    node(place)?;
+    mcp_servers(place).map(drop)
 }
 
 /// A venv with the packages of `tests/sdk/python/requirements-<set>.txt`; answers its `bin` folder.
 pub(crate) fn python(place: &Place, set: &str) -> anyhow::Result<PathBuf> {
-    let venv = place.tools().join(format!("python-{set}"));
+    venv(place, set, &place.root.join(format!("tests/sdk/python/requirements-{set}.txt")))
+}
+
+/// What runs the MCP servers of the official SDKs: two interpreters, and a folder for Node.
+pub(crate) fn mcp_servers(place: &Place) -> anyhow::Result<[PathBuf; 3]> {
+    let source = place.root.join("tests/sdk/mcp");
+    let interpreter = |set: &str| -> anyhow::Result<PathBuf> {
+        let wanted = source.join(format!("requirements-{set}.txt"));
+        Ok(venv(place, &format!("mcp-{set}"), &wanted)?.join("python"))
+    };
+    Ok([interpreter("one")?, interpreter("two")?, packages(place, "mcp", &source)?])
+}
+
+/// A venv with these packages; answers its `bin` folder.
+fn venv(place: &Place, name: &str, wanted: &Path) -> anyhow::Result<PathBuf> {
+    let venv = place.tools().join(format!("python-{name}"));
     let bin = venv.join("bin");
-    let wanted = place.root.join(format!("tests/sdk/python/requirements-{set}.txt"));
-    install(&venv, &[&wanted], || {
+    install(&venv, &[wanted], || {
         let interpreter = bin.join("python");
         if let Some(uv) = on_path("uv") {
             run_quietly(Command::new(&uv).args(["venv", "--quiet"]).arg(&venv))?;
             let mut pip = Command::new(&uv);
-            pip.args(["pip", "install", "--quiet", "--python"]).arg(&interpreter).arg("-r").arg(&wanted);
+            pip.args(["pip", "install", "--quiet", "--python"]).arg(&interpreter).arg("-r").arg(wanted);
             return run_quietly(&mut pip).map(drop);
         }
         run_quietly(Command::new("python3").args(["-m", "venv"]).arg(&venv))
             .context("making a Python venv; on Debian it needs the package `python3-venv`")?;
         let mut pip = Command::new(&interpreter);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&wanted);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(wanted);
         run_quietly(&mut pip).map(drop)
     })?;
     Ok(bin)
@@ -44,8 +59,12 @@ pub(crate) fn python(place: &Place, set: &str) -> anyhow::Result<PathBuf> {
 
 /// A folder with the npm packages of `tests/sdk/node` and the scripts that use them.
 pub(crate) fn node(place: &Place) -> anyhow::Result<PathBuf> {
-    let source = place.root.join("tests/sdk/node");
-    let folder = place.tools().join("node");
+    packages(place, "node", &place.root.join("tests/sdk/node"))
+}
+
+/// A folder with the npm packages that `source` pins, and with the scripts of `source`.
+fn packages(place: &Place, name: &str, source: &Path) -> anyhow::Result<PathBuf> {
+    let folder = place.tools().join(name);
     let (package, lock) = (source.join("package.json"), source.join("package-lock.json"));
     install(&folder, &[&package, &lock], || {
         fs::create_dir_all(&folder)?;
@@ -57,7 +76,7 @@ pub(crate) fn node(place: &Place) -> anyhow::Result<PathBuf> {
         run_quietly(&mut npm).map(drop)
     })?;
     // A script finds its packages in the folders above its own.
-    for entry in fs::read_dir(&source)? {
+    for entry in fs::read_dir(source)? {
         let path = entry?.path();
         if let (Some("mjs"), Some(name)) = (path.extension().and_then(|end| end.to_str()), path.file_name()) {
             fs::copy(&path, folder.join(name))?;

@@ -119,8 +119,9 @@ impl Engine {
         self.admit()?;
         let ask = Arc::new(ask);
         let mut considered = self.outlook.consider(self.settings(), &ask, Purpose::Answer)?;
+        let mut ignored = Vec::new();
         let tools = match &ask.mcp_servers {
-            Some(named) => Some(self.open_tools(named).await?),
+            Some(named) => Some(self.open_tools(named, &mut ignored).await?),
             None => None,
         };
         if let Some(tools) = &tools {
@@ -130,6 +131,7 @@ impl Engine {
         }
         let shadow = considered.shadow.take();
         let mut run = Run::new(self, Arc::clone(&ask), considered);
+        run.wordless.append(&mut ignored);
         let (mut inputs, _) = run.plan.take().unwrap_or_default();
         let Plan { order, table, reason, rule, handoff, stays, last_resort } = loop {
             match plan(&run.pool.policy, run.settings.catalog.knowledge(), &inputs) {
@@ -289,8 +291,10 @@ impl Engine {
     }
 
     /// The tools of the servers that a request names.
-    async fn open_tools(&self, named: &RawJson) -> Result<ToolSet, Refusal> {
+    async fn open_tools(&self, named: &RawJson, ignored: &mut Vec<String>) -> Result<ToolSet, Refusal> {
         let refs = server_refs(named)?;
+        let members = refs.iter().flat_map(ServerRef::ignored);
+        ignored.extend(members.map(|member| format!("mcp_servers[].{}", crate::ledger::cut(member, 64))));
         Ok(self.tools.open(&refs, TOOLS_PATIENCE).await)
     }
 

@@ -233,7 +233,8 @@ impl Link {
                 changed.store(true, Ordering::Release);
             }
         };
-        drop(tasks.spawn(listening));
+        let stop = tasks.stop_token().clone();
+        drop(tasks.spawn(async move { stop.run_until_cancelled(listening).await }));
     }
 }
 

@@ -177,9 +177,9 @@ impl Registry {
         self.0.pins.all()
     }
 
-    /// Closes every connection. The next request makes new ones.
+    /// Closes every connection; calls that run go on. The next request or call makes new ones.
     pub fn close(&self) {
-        self.0.lines().clear();
+        self.0.close();
     }
 
     /// Calls a tool as it was offered.
@@ -222,7 +222,7 @@ async fn tend(shared: Weak<Shared>, stop: tokio_util::sync::CancellationToken) {
         let stopped = stop.run_until_cancelled(tokio::time::sleep(LOOK)).await.is_none();
         let Some(shared) = shared.upgrade() else { return };
         if stopped {
-            shared.lines().clear();
+            shared.close();
             return;
         }
         shared.close_idle();
@@ -280,12 +280,16 @@ impl Shared {
         line
     }
 
+    fn close(&self) {
+        // Runs hold lines too, so that taking them out of the map would close nothing.
+        self.lines().drain().for_each(|(_, line)| line.close());
+    }
+
     fn close_idle(&self) {
-        let mut lines = self.lines();
-        lines.retain(|key, line| {
+        self.lines().retain(|key, line| {
             let is_idle = line.idle() >= IDLE;
-            if is_idle && let Ok(mut state) = line.state.try_lock() {
-                *state = State::Closed;
+            if is_idle {
+                line.close();
             }
             !(is_idle && matches!(key, Key::Url(_)))
         });
@@ -421,6 +425,13 @@ impl Line {
     /// What its pins stand under. A configured name is never a URL.
     pub(crate) fn pinned_as(&self) -> String {
         self.server.name.clone()
+    }
+
+    /// Gives the connection up. Who holds the lock is connecting, so that there is none.
+    fn close(&self) {
+        if let Ok(mut state) = self.state.try_lock() {
+            *state = State::Closed;
+        }
     }
 
     fn rest(&self, fault: Fault) {

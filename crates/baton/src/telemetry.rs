@@ -36,7 +36,8 @@ impl Traces {
 )]
 pub(crate) fn install(config: &Telemetry) -> anyhow::Result<Traces> {
     // Spans are for traces: without an exporter nobody wants them, and then they cost nothing.
-    let wanted = format!("{},{SPAN_TARGET}=off", config.log_filter);
+    // The MCP library logs what servers say of themselves.
+    let wanted = format!("{},{SPAN_TARGET}=off,rmcp=off", config.log_filter);
     let filter = EnvFilter::try_new(wanted).context("`telemetry.log_filter`")?;
     let pretty = match config.log_format {
         LogFormat::Auto => std::io::stderr().is_terminal(),

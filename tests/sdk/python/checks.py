@@ -1,9 +1,12 @@
 """Runs named checks one after another and says which failed.
 
-Every script takes the same environment:
+Every script takes this environment:
 
     BASE_URL    where the server is, without /v1
     API_KEY     what to authenticate with
+
+Those that ask one model take these too; for the others see pools.py:
+
     MODEL       the model to ask
     NESTED      a model whose name has a slash in it
     EMBEDDING   a model for embeddings
@@ -16,9 +19,9 @@ import traceback
 
 BASE_URL = os.environ["BASE_URL"].rstrip("/")
 API_KEY = os.environ.get("API_KEY", "sk-test")
-MODEL = os.environ["MODEL"]
-NESTED = os.environ["NESTED"]
-EMBEDDING = os.environ["EMBEDDING"]
+MODEL = os.environ.get("MODEL")
+NESTED = os.environ.get("NESTED")
+EMBEDDING = os.environ.get("EMBEDDING")
 
 WEATHER = {
     "type": "object",

@@ -7,7 +7,7 @@
 //! - **Invariant:** a required or named tool is always called, with arguments that fit its schema.
 //! - **Never here:** wire formats; `openai` and `anthropic` turn a [`Reply`] into bytes.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::instance::instance;
 use super::script::Said;
@@ -36,6 +36,7 @@ pub(crate) struct Ask {
 #[derive(Clone, Debug)]
 pub(crate) struct Tool {
     pub(crate) name: String,
+    pub(crate) description: String,
     pub(crate) schema: Value,
 }
 
@@ -94,7 +95,7 @@ pub(crate) struct Usage {
 /// The answer to `ask`, or what the script says instead.
 pub(crate) fn answer(ask: &Ask, said: Option<&Said>) -> Reply {
     let calls = match said {
-        Some(Said::Calls(calls)) => {
+        Some(Said::Calls(calls) | Said::TextAndCalls(_, calls)) => {
             calls.iter().map(|(name, arguments)| call(name, arguments.clone())).collect()
         }
         Some(Said::Text(_)) => Vec::new(),
@@ -102,6 +103,7 @@ pub(crate) fn answer(ask: &Ask, said: Option<&Said>) -> Reply {
     };
     let reasoning = ask.reasoning.then(|| "The request is short, so the answer can be short too.".to_owned());
     let (text, finish) = match (calls.as_slice(), said) {
+        ([_, ..], Some(Said::TextAndCalls(text, _))) => (text.clone(), Finish::Calls),
         ([_, ..], _) => (String::new(), Finish::Calls),
         ([], Some(Said::Text(text))) => shorten(ask, text.clone()),
         ([], _) => shorten(ask, speak(ask)),
@@ -115,16 +117,26 @@ fn call(name: &str, arguments: Value) -> Call {
 }
 
 /// Calls a tool when one is offered and the last message is no tool result; every tool when the
-/// user asks for parallel calls.
+/// user asks for parallel calls. A transfer is called when the user asks to hand off to someone whom
+/// its description names, and never otherwise.
 fn choose_calls(ask: &Ask) -> Vec<Call> {
+    let is_transfer = |tool: &&Tool| tool.name.starts_with("transfer_to_");
+    if let Some((_, named)) = ask.last_text.split_once("hand off to ")
+        && let Some(name) = named.split(|c: char| !c.is_alphanumeric()).next()
+        && !ask.after_tool_result
+        && let Some(tool) = ask.tools.iter().filter(is_transfer).find(|tool| tool.description.contains(name))
+    {
+        return vec![call(&tool.name, json!({"reason": format!("the user asks for {name}")}))];
+    }
+    let own: Vec<&Tool> = ask.tools.iter().filter(|tool| !is_transfer(tool)).collect();
     let made = |tool: &Tool| call(&tool.name, instance(&tool.schema));
     match &ask.choice {
         Choice::None => Vec::new(),
-        Choice::Named(name) => ask.tools.iter().filter(|tool| &tool.name == name).map(made).collect(),
+        Choice::Named(name) => own.iter().filter(|tool| &tool.name == name).map(|tool| made(tool)).collect(),
         Choice::Auto if ask.after_tool_result => Vec::new(),
         Choice::Auto | Choice::Required => {
             let parallel = !ask.one_call && ask.last_text.contains("parallel");
-            ask.tools.iter().take(if parallel { usize::MAX } else { 1 }).map(made).collect()
+            own.iter().take(if parallel { usize::MAX } else { 1 }).map(|tool| made(tool)).collect()
         }
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn whole(ask: &Ask, reply: &Reply, id: u64) -> Value {
     let choice = |index: u64| {
         let mut message = json!({
             "role": "assistant",
-            "content": if calls.is_empty() { json!(reply.text) } else { Value::Null },
+            "content": if calls.is_empty() || !reply.text.is_empty() { json!(reply.text) } else { Value::Null },
             "refusal": null,
             "annotations": [],
         });

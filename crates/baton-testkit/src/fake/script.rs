@@ -18,6 +18,7 @@ pub struct Script {
     pub(crate) steps: VecDeque<Step>,
     pub(crate) models: Vec<String>,
     pub(crate) key: Option<String>,
+    pub(crate) controlled: bool,
 }
 
 impl Script {
@@ -56,6 +57,13 @@ impl Script {
         self
     }
 
+    /// Takes steps from outside, at `/__script`, and tells what it saw, at `/__seen`.
+    #[must_use]
+    pub const fn controlled(mut self) -> Self {
+        self.controlled = true;
+        self
+    }
+
     /// Whether a model of this name is served.
     pub(crate) fn serves(&self, model: &str) -> bool {
         let bare = bare(model);
@@ -88,6 +96,8 @@ pub enum Said {
     Text(String),
     /// Calls of these tools with these arguments.
     Calls(Vec<(String, Value)>),
+    /// This text, and behind it these calls.
+    TextAndCalls(String, Vec<(String, Value)>),
 }
 
 /// An answer given byte by byte.

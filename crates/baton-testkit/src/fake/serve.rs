@@ -19,6 +19,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -27,7 +28,7 @@ use super::script::{Fault, Pace, Said, Script, Step};
 use super::seen::{Credential, Ending, Seen, public, secret};
 use super::shape;
 use super::wire::{ResetSwitch, Wire};
-use super::{anthropic, openai};
+use super::{anthropic, control, openai};
 use answer::Answer;
 use body::Pieces;
 
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
 struct State {
     script: Script,
     seen: Vec<Seen>,
+    /// How many had come in when the script was replaced.
+    scripted_at: usize,
 }
 
 impl fmt::Debug for Shared {
@@ -55,7 +58,7 @@ impl fmt::Debug for Shared {
 
 impl Shared {
     pub(crate) fn new(script: Script) -> Self {
-        let state = Mutex::new(State { script, seen: Vec::new() });
+        let state = Mutex::new(State { script, seen: Vec::new(), scripted_at: 0 });
         Self { started: Instant::now(), state, changed: Notify::new(), ids: AtomicU64::new(1) }
     }
 
@@ -81,6 +84,30 @@ impl Shared {
             }
             changed.await;
         }
+    }
+
+    /// Takes new steps, or tells what was seen since the last ones came.
+    fn control(&self, parts: &http::request::Parts, body: &[u8], id: u64) -> Option<Answer> {
+        let mut state = self.state();
+        if !state.script.controlled {
+            return None;
+        }
+        let (status, told) = match (&parts.method, parts.uri.path()) {
+            (&Method::POST, control::SCRIPT) => match control::steps(body) {
+                Ok(steps) => {
+                    state.script.steps = steps;
+                    state.scripted_at = state.seen.len();
+                    (200, json!({}))
+                }
+                Err(error) => (400, json!({ "error": error })),
+            },
+            (&Method::GET, control::SEEN) => {
+                let since = state.seen.get(state.scripted_at..).unwrap_or_default();
+                (200, control::seen(since, state.script.steps.len()))
+            }
+            _ => return None,
+        };
+        Some(Answer::json(status, Vendor::OpenAi, &told, id))
     }
 
     fn change(&self, number: usize, change: impl FnOnce(&mut Seen)) {
@@ -229,6 +256,9 @@ enum Vendor {
 }
 
 async fn respond(shared: &Shared, parts: &http::request::Parts, body: &Bytes, id: u64) -> Answer {
+    if let Some(told) = shared.control(parts, body, id) {
+        return told;
+    }
     let path = parts.uri.path();
     let anthropic = path.starts_with("/v1/messages") || parts.headers.contains_key("anthropic-version");
     let vendor = if anthropic { Vendor::Anthropic } else { Vendor::OpenAi };

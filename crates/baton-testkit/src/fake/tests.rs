@@ -78,6 +78,33 @@ async fn steps_are_taken_in_turn_and_then_the_model_decides() {
 }
 
 #[tokio::test]
+async fn a_controlled_fake_takes_its_steps_from_outside() {
+    let fake = FakeUpstream::start(Script::default().controlled()).await.unwrap();
+    assert_eq!(chat(&fake, "fake", false).await.status, Some(200));
+    let steps = json!([{"say": "as told"}, {"fault": "fault-500"}]);
+    let url = format!("{}/__script", fake.origin());
+    assert_eq!(send(&url, &[], &steps).await.unwrap().status, Some(200));
+    assert_eq!(describe(&chat(&fake, "fake-b", false).await), "200 as told");
+    let told = get(&fake, "/__seen").await;
+    assert_eq!((&told["seen"].as_array().unwrap().len(), &told["left"]), (&1, &json!(1)), "{told}");
+    assert_eq!(told["seen"][0]["body"]["model"], "fake-b");
+    assert_eq!(send(&url, &[], &json!([{}])).await.unwrap().status, Some(400));
+    // Nobody else is told anything.
+    let other = FakeUpstream::start(Script::default()).await.unwrap();
+    let url = format!("{}/__script", other.origin());
+    assert_eq!(send(&url, &[("authorization", "Bearer k")], &steps).await.unwrap().status, Some(404));
+}
+
+async fn get(fake: &FakeUpstream, path: &str) -> Value {
+    let mut stream = TcpStream::connect(fake.address()).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test]
 async fn raw_bytes_are_sent_as_they_are() {
     let raw = Raw {
         status: 207,

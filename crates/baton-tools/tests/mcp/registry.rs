@@ -171,7 +171,9 @@ async fn a_program_ends_with_all_that_it_started() {
     );
     let settings = ToolSettings { servers: vec![stdio("a", &["sh", "-c", &script])], allow_urls: Vec::new() };
     gateway.registry.apply(settings);
-    assert_eq!(gateway.open("a").await.tools().len(), 9);
+    // A run that still holds its tools keeps no program alive.
+    let set = gateway.open("a").await;
+    assert_eq!(set.tools().len(), 9);
     let child = std::fs::read_to_string(folder.join("child")).unwrap();
     let runs = || {
         std::fs::read_to_string(format!("/proc/{}/stat", child.trim()))

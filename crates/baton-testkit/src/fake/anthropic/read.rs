@@ -181,7 +181,7 @@ fn tool(value: &Value, path: &str) -> Read<Tool> {
     let mut members = Members::of(value, path)?;
     members.nullable("type", one_of(&["custom"]))?;
     let named = members.required("name", name(128))?.to_owned();
-    members.optional("description", string)?;
+    let description = members.optional("description", string)?.unwrap_or_default().to_owned();
     let schema = members.required("input_schema", object)?;
     if schema.get("type").and_then(Value::as_str) != Some("object") {
         return Err(Misfit::rule(&members.place("input_schema.type"), "Input should be 'object'"));
@@ -192,7 +192,7 @@ fn tool(value: &Value, path: &str) -> Read<Tool> {
     members.nullable("eager_input_streaming", boolean)?;
     members.skip(&["allowed_callers", "input_examples"]);
     members.end()?;
-    Ok(Tool { name: named, schema: schema.clone().into() })
+    Ok(Tool { name: named, description, schema: schema.clone().into() })
 }
 
 fn choice(value: &Value, path: &str) -> Read<(Choice, bool)> {

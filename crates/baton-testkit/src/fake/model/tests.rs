@@ -81,7 +81,7 @@ fn the_parts_of_a_stream_join_to_the_whole() {
 
 fn check(change: impl FnOnce(&mut Ask)) -> String {
     let weather = json!({"type": "object", "properties": {"city": {"type": "string"}}});
-    let tool = |name: &str, schema| Tool { name: name.to_owned(), schema };
+    let tool = |name: &str, schema| Tool { name: name.to_owned(), description: String::new(), schema };
     let tools = vec![tool("weather", weather), tool("time", json!({"type": "object", "properties": {}}))];
     let mut ask = Ask { tools, last_text: "hello".to_owned(), ..Ask::default() };
     change(&mut ask);

@@ -128,7 +128,7 @@ fn tool(value: &Value, path: &str) -> Read<Tool> {
     let tool = members.required("function", |value, path| {
         let mut function = Members::of(value, path)?;
         let named = function.required("name", name(64))?.to_owned();
-        function.optional("description", string)?;
+        let description = function.optional("description", string)?.unwrap_or_default().to_owned();
         let schema = function.optional("parameters", object)?;
         let strict = function.nullable("strict", boolean)?.unwrap_or(false);
         let place = function.place("parameters");
@@ -137,7 +137,7 @@ fn tool(value: &Value, path: &str) -> Read<Tool> {
         if strict {
             strict_schema(&schema, &place)?;
         }
-        Ok(Tool { name: named, schema })
+        Ok(Tool { name: named, description, schema })
     })?;
     members.end()?;
     Ok(tool)

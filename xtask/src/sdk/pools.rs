@@ -1,0 +1,108 @@
+//! Runs the SDKs that hand over from model to model, with a scripted upstream of either dialect
+//! behind the gateway.
+//!
+//! Each check says what the two upstreams answer, asks through its SDK, and compares what came
+//! back, what reached the upstreams, and what the gateway wrote down.
+//!
+//! - Start with [`run`].
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use crate::child::Child;
+use crate::gateway::{Auth, Gateway, Setup};
+use crate::place::{Place, Profile};
+
+use super::{Script, common, finish, node, python};
+
+/// The models of the two upstreams, named as their vendors name them.
+const OPENAI: [&str; 5] = ["gpt-4o-mini", "gpt-4o", "gpt-4", "gpt-4.1", "Llama-3"];
+const ANTHROPIC: [&str; 3] =
+    ["claude-sonnet-4-20250514", "claude-3-5-sonnet-20241022", "claude-3-opus-20240229"];
+
+/// Two upstreams and the gateway in front of them; all end when this is dropped.
+struct Stage {
+    gateway: Gateway,
+    openai: (Child, SocketAddr),
+    anthropic: (Child, SocketAddr),
+}
+
+/// Every script.
+pub(super) fn run(place: &Place, profile: Profile) -> anyhow::Result<()> {
+    let scripts = scripts(place)?;
+    let stage = Stage::set(place, profile)?;
+    let mut failed = 0;
+    for script in &scripts {
+        let mut command = common(script, stage.gateway.address);
+        command
+            .env("OPENAI", format!("http://{}", stage.openai.1))
+            .env("ANTHROPIC", format!("http://{}", stage.anthropic.1));
+        if !command.status()?.success() {
+            failed += 1;
+        }
+    }
+    finish(failed, scripts.len())
+}
+
+fn scripts(place: &Place) -> anyhow::Result<Vec<Script>> {
+    Ok(vec![
+        python(place, "c", "dedalus_runner.py")?,
+        python(place, "c", "agents_sdk.py")?,
+        python(place, "b", "openai_pools.py")?,
+        python(place, "b", "anthropic_pools.py")?,
+        node(place, "dedalus_runner.mjs")?,
+        node(place, "ai_agents.mjs")?,
+    ])
+}
+
+impl Stage {
+    fn set(place: &Place, profile: Profile) -> anyhow::Result<Self> {
+        let (openai, anthropic) = (upstream(place, profile, &OPENAI)?, upstream(place, profile, &ANTHROPIC)?);
+        let folder = place.scratch("sdk-pools")?;
+        let setup =
+            Setup { place, profile, folder, fake: openai.1, database: None, wrapper: &[], auth: Auth::Open };
+        let data = setup.folder.join("data");
+        let gateway = setup.start_with(|listen| {
+            format!(
+                r#"listen: {listen}
+data_dir: "{data}"
+database: sqlite
+auth: {{ required: false }}
+providers:
+  openai:
+    dialect: openai_chat
+    base_url: "http://{openai}/v1"
+    api_key: fake-key
+    models: [{openai_models}]
+  anthropic:
+    dialect: anthropic_messages
+    base_url: "http://{anthropic}"
+    api_key: fake-key
+    models: [{anthropic_models}]
+policies:
+  default: {{ fallback: {{ retries: 0 }} }}
+routes:
+  writers:
+    pool: [openai/gpt-4o-mini, anthropic/claude-sonnet-4-20250514]
+    handoff: model
+"#,
+                data = data.display(),
+                openai = openai.1,
+                openai_models = OPENAI.join(", "),
+                anthropic = anthropic.1,
+                anthropic_models = ANTHROPIC.join(", "),
+            )
+        })?;
+        Ok(Self { gateway, openai, anthropic })
+    }
+}
+
+/// An upstream that is told what to say.
+fn upstream(place: &Place, profile: Profile, models: &[&str]) -> anyhow::Result<(Child, SocketAddr)> {
+    let mut command = Command::new(place.binary(profile, "fake-upstream"));
+    command.args(["--listen", "127.0.0.1:0", "--control"]);
+    for model in models {
+        command.args(["--model", model]);
+    }
+    Child::start_listening("fake-upstream", &mut command)
+}
