@@ -165,10 +165,17 @@ pub struct TurnAnswer<'a> {
     pub raw: &'a Bytes,
     /// The same, read.
     pub answer: &'a Answer,
+    /// The ids of its calls that the client must not see. Two turns may use one id for different calls.
+    pub hidden: &'a [String],
 }
 
-/// Makes one answer of the answers of a run's turns, in order, the last one final. `hidden` tells the ids of the
-/// calls that a client must not see; `id` is the id to show.
+impl TurnAnswer<'_> {
+    pub(crate) fn hides(&self, id: &str) -> bool {
+        self.hidden.iter().any(|hidden| hidden == id)
+    }
+}
+
+/// Makes one answer of the answers of a run's turns, in order, the last one final. `id` is the id to show.
 ///
 /// In the patch lane every turn must be of the client's dialect, and the last body is edited.
 ///
@@ -178,17 +185,16 @@ pub fn join_answers(
     client: Dialect,
     lane: JoinLane,
     turns: &[TurnAnswer<'_>],
-    hidden: &dyn Fn(&str) -> bool,
     end: &JoinEnd<'_>,
     context: &AnswerContext<'_>,
     id: &str,
 ) -> Result<Vec<u8>, Fault> {
     match (lane, client) {
-        (JoinLane::Patch, Dialect::OpenaiChat) => openai_chat::join_answers(turns, hidden, end, context, id),
+        (JoinLane::Patch, Dialect::OpenaiChat) => openai_chat::join_answers(turns, end, context, id),
         (JoinLane::Patch, Dialect::AnthropicMessages) => {
-            anthropic_messages::join_answers(turns, hidden, end, context, id)
+            anthropic_messages::join_answers(turns, end, context, id)
         }
-        (JoinLane::Model, client) => model::join_answers(client, turns, hidden, end, context, id),
+        (JoinLane::Model, client) => model::join_answers(client, turns, end, context, id),
     }
 }
 

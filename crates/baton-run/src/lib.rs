@@ -9,18 +9,21 @@
 //! - **Never here:** async, clocks, dice, I/O, policies: who may go where is decided elsewhere.
 
 mod call;
+mod event;
 mod history;
 mod limits;
 mod machine;
 mod members;
+mod terms;
 mod wishes;
 mod words;
 
+pub use event::{
+    Aside, By, CallResult, Cause, Effect, Event, Finish, Guard, Move, Ruling, ToolCall, TurnEnd,
+};
 pub use history::{size, view};
 pub use limits::{HandoffMode, History, Limits};
-pub use machine::{
-    Aside, By, CallGate, CallResult, Cause, Effect, Event, Finish, Guard, Machine, Move, Ruling, Terms,
-    ToolCall, TurnEnd,
-};
+pub use machine::Machine;
 pub use members::{Member, Members};
+pub use terms::{CallGate, Terms};
 pub use wishes::{HandoffWishes, TargetWishes};

@@ -14,7 +14,11 @@ use std::sync::Arc;
 use baton_model::{Dialect, FinishReason, Message, NanoUsd, Part, PartKind, Role, Usage};
 
 use crate::call::{Call, CallKind, calls_of, named_calls};
-use crate::{Limits, Members, words};
+use crate::event::{
+    Aside, By, CallResult, Cause, Effect, Event, Finish, Guard, Move, Ruling, ToolCall, TurnEnd,
+};
+use crate::terms::{CallGate, Terms};
+use crate::words;
 
 /// A run under way.
 #[derive(Clone, Debug)]
@@ -43,25 +47,6 @@ pub struct Machine {
     spent: NanoUsd,
 }
 
-/// What holds for the whole run.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    /// What bounds it.
-    pub limits: Limits,
-    /// Who may have the conversation.
-    pub members: Members,
-    /// The names of the client's own tools.
-    pub client_tools: Vec<String>,
-    /// The names of the tools that the gateway runs.
-    pub server_tools: Vec<String>,
-    /// Whether rules are asked between turns.
-    pub rules: bool,
-    /// Whether text is the answer and ends the choice: a structured answer cannot be continued.
-    pub text_is_final: bool,
-    /// The client's dialect.
-    pub dialect: Dialect,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 enum Phase {
     /// Between turns; the next one may begin.
@@ -88,189 +73,6 @@ struct Turn {
     calls: Vec<Call>,
     /// Results by the call's place.
     results: BTreeMap<usize, CallResult>,
-}
-
-/// What a call came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CallResult {
-    /// For the model.
-    pub parts: Vec<Part>,
-    /// Whether the call failed.
-    pub is_error: bool,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The request was planned; the member given to [`Machine::new`] has the conversation.
-    Begin,
-    /// What the next turn may cost at worst; none where no price is known.
-    Priced(Option<NanoUsd>),
-    /// A model's turn ended.
-    Ended(TurnEnd),
-    /// Every target that the turn could be sent to failed before it gave any content.
-    Failed,
-    /// A transfer was allowed, and written down.
-    Granted,
-    /// A transfer was not allowed, for this reason.
-    Denied(String),
-    /// The tools are done; results by the call's id.
-    ToolsDone(Vec<(String, CallResult)>),
-    /// What the rules say.
-    Ruled(Ruling),
-}
-
-/// What rules say between two turns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ruling {
-    /// The conversation stays where it is.
-    Stay,
-    /// It goes to this member.
-    Go(usize),
-    /// The run ends with what there is.
-    Stop,
-}
-
-/// How a turn ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TurnEnd {
-    /// The dialect it was read from.
-    pub dialect: Dialect,
-    /// Everything that the model said, hidden calls too.
-    pub parts: Vec<Part>,
-    /// Why it stopped.
-    pub finish: FinishReason,
-    /// What it used.
-    pub usage: Option<Usage>,
-    /// What it cost, where the price is known.
-    pub cost: Option<NanoUsd>,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
-    /// Find out what a turn of the active member may cost at worst.
-    Price,
-    /// Ask the active member for a turn.
-    Turn,
-    /// Decide whether the conversation may go to this member, as the model asks.
-    Decide {
-        /// The member.
-        to: usize,
-    },
-    /// Run these tools.
-    Tools(Vec<ToolCall>),
-    /// Ask the rules.
-    Rules,
-    /// The turn is the run's answer.
-    Finish(Finish),
-    /// The run ends here, with what there is.
-    Stop(Guard),
-    /// The fault that ended the turn goes to the client.
-    Fail,
-}
-
-/// The end of a run whose last turn is the answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finish {
-    /// What the client is told.
-    pub finish: FinishReason,
-    /// A transfer that the client does not see.
-    pub aside: Option<Aside>,
-}
-
-/// A transfer that did not happen in this run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Aside {
-    /// It takes effect with the next request, for the client's tools come first.
-    Later {
-        /// The member.
-        to: usize,
-        /// Why, in the model's words.
-        reason: Option<String>,
-    },
-    /// The text that was given is the answer.
-    TextIsFinal {
-        /// The member.
-        to: usize,
-    },
-}
-
-/// A tool that the gateway shall run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolCall {
-    /// The call's id in the conversation.
-    pub id: String,
-    /// The tool's name, as it was offered.
-    pub name: String,
-    /// JSON text as the model wrote it.
-    pub arguments: String,
-}
-
-/// What ends a run or sends a transfer back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Guard {
-    /// Enough turns.
-    MaxTurns,
-    /// Enough hand-offs.
-    MaxHandoffs,
-    /// The same way too often, with no new word of the user's.
-    PingPong,
-    /// The next turn may cost more than is left.
-    Budget,
-    /// A rule ends the run.
-    Rule,
-}
-
-/// Why a turn is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// It is the first.
-    Begins,
-    /// The conversation was handed over.
-    HandedOver,
-    /// A rule moved the conversation.
-    Ruled,
-    /// The results of tools are there.
-    Tools,
-    /// The model asked for a target that does not exist.
-    NoSuchTarget,
-    /// A guard sent a transfer back.
-    Guarded(Guard),
-    /// The conversation may not go back, or the transfer had no reason.
-    NotAccepted,
-    /// The policy does not allow the transfer.
-    Denied,
-    /// The target was not to be had.
-    Unavailable,
-}
-
-/// Who handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// The model, by its call.
-    Model,
-    /// A rule.
-    Rule,
-}
-
-/// One hand-over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Move {
-    /// Who had the conversation.
-    pub from: usize,
-    /// Who has it now.
-    pub to: usize,
-    /// Who handed it over.
-    pub by: By,
-    /// Why, in the model's words.
-    pub reason: Option<String>,
-    /// All that came with the call, where that is more than a reason.
-    pub package: Option<String>,
-    /// The turn after which it happened.
-    pub turn: u32,
-    /// Whether the target could not take it, and it went back.
-    pub undone: bool,
 }
 
 impl Machine {
@@ -690,37 +492,6 @@ impl Machine {
     }
 }
 
-impl Terms {
-    fn kind(&self, name: &str) -> CallKind {
-        if self.client_tools.iter().any(|tool| tool == name) {
-            CallKind::Client
-        } else if let Some(to) = self.members.by_tool(name) {
-            CallKind::Transfer(to)
-        } else if self.server_tools.iter().any(|tool| tool == name) {
-            CallKind::Server
-        } else if self.members.offered() && words::looks_like_transfer(name) {
-            CallKind::NoSuchTarget
-        } else {
-            CallKind::Client
-        }
-    }
-}
-
-/// Tells which calls of one turn a client may see: the first decides whose the turn is.
-#[derive(Clone, Debug)]
-pub struct CallGate {
-    terms: Arc<Terms>,
-    first: Option<CallKind>,
-}
-
-impl CallGate {
-    /// Whether the client may see this call. To be asked once for each, in order.
-    pub fn may_see(&mut self, name: &str) -> bool {
-        let kind = self.terms.kind(name);
-        *self.first.get_or_insert(kind) == CallKind::Client && kind == CallKind::Client
-    }
-}
-
 impl Turn {
     fn answer(&mut self, call: usize, result: CallResult) {
         self.results.insert(call, result);
@@ -740,20 +511,6 @@ impl Turn {
                 arguments: call.arguments.clone(),
             })
             .collect()
-    }
-}
-
-impl Guard {
-    /// The word as it is recorded.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::MaxTurns => "max_turns",
-            Self::MaxHandoffs => "max_handoffs",
-            Self::PingPong => "ping_pong",
-            Self::Budget => "budget_reached",
-            Self::Rule => "stopped_by_rule",
-        }
     }
 }
 

@@ -231,7 +231,6 @@ impl ModelJoiner {
 pub(super) fn join_answers(
     client: Dialect,
     turns: &[TurnAnswer<'_>],
-    hidden: &dyn Fn(&str) -> bool,
     end: &JoinEnd<'_>,
     context: &AnswerContext<'_>,
     id: &str,
@@ -241,7 +240,7 @@ pub(super) fn join_answers(
     let mut spoke = false;
     for turn in turns {
         let from = parts.len();
-        parts.extend(turn.answer.parts.iter().filter(|part| !is_hidden(part, hidden)).cloned());
+        parts.extend(turn.answer.parts.iter().filter(|part| !is_hidden(part, turn)).cloned());
         let texts = parts.iter_mut().skip(from).filter_map(|part| match &mut part.kind {
             PartKind::Text(text) if !text.is_empty() => Some(text),
             _ => None,
@@ -266,6 +265,6 @@ pub(super) fn join_answers(
     Ok(with_members(encode_answer(client, &joined, context), end.extras))
 }
 
-fn is_hidden(part: &Part, hidden: &dyn Fn(&str) -> bool) -> bool {
-    matches!(&part.kind, PartKind::ToolCall { id, .. } if hidden(id))
+fn is_hidden(part: &Part, turn: &TurnAnswer<'_>) -> bool {
+    matches!(&part.kind, PartKind::ToolCall { id, .. } if turn.hides(id))
 }

@@ -83,7 +83,7 @@ impl Way {
         };
         let hidden = self.hidden(&turns);
         let shown = turns.last().map(|turn| turn.answer.parts.as_slice()).unwrap_or_default();
-        self.report.emitted(shown, &hidden);
+        self.report.emitted(shown, hidden.last().map(Vec::as_slice).unwrap_or_default());
         self.remember();
         let name = target.to_string();
         let extras = self.report.extras(&self.run, &self.machine, &self.legs, &head);
@@ -98,23 +98,22 @@ impl Way {
         let context = AnswerContext { model: &name, created: created(ask.request) };
         let joined: Vec<TurnAnswer<'_>> = turns
             .iter()
-            .map(|turn| TurnAnswer { dialect: turn.dialect, raw: &turn.raw, answer: &turn.answer })
+            .zip(&hidden)
+            .map(|(turn, hidden)| TurnAnswer {
+                dialect: turn.dialect,
+                raw: &turn.raw,
+                answer: &turn.answer,
+                hidden,
+            })
             .collect();
         // The id of the first turn that the client sees, as a stream has it.
-        let first = turns.iter().find(|turn| shows(turn, &hidden)).or(turns.last());
+        let first = turns.iter().zip(&hidden).find(|(turn, hidden)| shows(turn, hidden));
+        let first = first.map(|(turn, _)| turn).or(turns.last());
         let id = first
             .filter(|turn| turn.dialect == ask.dialect && !turn.answer.id.is_empty())
             .map_or_else(|| answer_id(ask.dialect, ask.request), |turn| turn.answer.id.clone());
-        let bytes = join_answers(
-            ask.dialect,
-            self.legs.lane,
-            &joined,
-            &|id| hidden.iter().any(|hidden| hidden == id),
-            &end,
-            &context,
-            &id,
-        )
-        .map_err(|fault| Refusal::failed(fault, head.clone()))?;
+        let bytes = join_answers(ask.dialect, self.legs.lane, &joined, &end, &context, &id)
+            .map_err(|fault| Refusal::failed(fault, head.clone()))?;
         if let Some(receipt) = self.report.receipt {
             self.engine.journal.synced(&receipt).await.map_err(|error| not_recordable(&error))?;
         }
@@ -122,20 +121,19 @@ impl Way {
         Ok((head, Bytes::from(bytes)))
     }
 
-    /// The ids of the calls that the client does not see: those after which the run went on, and of the last
-    /// turn those that are not the client's.
-    fn hidden(&self, turns: &[WholeTurn]) -> Vec<String> {
-        fn calls(turn: &WholeTurn) -> impl Iterator<Item = (&String, &String)> {
-            turn.answer.parts.iter().filter_map(|part| match &part.kind {
-                PartKind::ToolCall { id, name, .. } => Some((id, name)),
+    /// Of each turn, the ids of the calls that the client does not see: all where the run went on after it, and
+    /// of the last one those that are not the client's.
+    fn hidden(&self, turns: &[WholeTurn]) -> Vec<Vec<String>> {
+        let last = turns.len().saturating_sub(1);
+        let of = |(at, turn): (usize, &WholeTurn)| {
+            let mut gate = self.machine.gate();
+            let ids = turn.answer.parts.iter().filter_map(|part| match &part.kind {
+                PartKind::ToolCall { id, name, .. } if at < last || !gate.may_see(name) => Some(id.clone()),
                 _ => None,
-            })
-        }
-        let Some((last, before)) = turns.split_last() else { return Vec::new() };
-        let mut gate = self.machine.gate();
-        let (shown, mut hidden): (Vec<_>, Vec<_>) = calls(last).partition(|(_, name)| gate.may_see(name));
-        hidden.extend(before.iter().flat_map(calls).filter(|(id, _)| !shown.iter().any(|(it, _)| it == id)));
-        hidden.into_iter().map(|(id, _)| id.clone()).collect()
+            });
+            ids.collect()
+        };
+        turns.iter().enumerate().map(of).collect()
     }
 }
 

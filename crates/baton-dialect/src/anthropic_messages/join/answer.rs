@@ -14,7 +14,6 @@ use crate::{AnswerContext, JoinEnd, TurnAnswer};
 
 pub(crate) fn join_answers(
     turns: &[TurnAnswer<'_>],
-    hidden: &dyn Fn(&str) -> bool,
     end: &JoinEnd<'_>,
     context: &AnswerContext<'_>,
     id: &str,
@@ -24,14 +23,14 @@ pub(crate) fn join_answers(
     for turn in turns {
         let body = RawObject::parse(turn.raw.clone()).map_err(malformed)?;
         let blocks: Vec<&RawValue> = body.read("content").map_err(malformed)?.unwrap_or_default();
-        let shown = blocks.into_iter().filter(|block| !is_hidden(block, hidden));
+        let shown = blocks.into_iter().filter(|block| !is_hidden(block, turn));
         content.extend(shown.map(|block| Bytes::copy_from_slice(block.get().as_bytes())));
     }
     let calls = last
         .answer
         .parts
         .iter()
-        .any(|part| matches!(&part.kind, PartKind::ToolCall { id, .. } if !hidden(id)));
+        .any(|part| matches!(&part.kind, PartKind::ToolCall { id, .. } if !last.hides(id)));
     let body = RawObject::parse(last.raw.clone()).map_err(malformed)?;
     let mut edits: Edits<'_> = vec![
         ("id", Some(to_json(id).into())),
@@ -47,9 +46,9 @@ pub(crate) fn join_answers(
     Ok(body.rewrite(&edits).concat())
 }
 
-fn is_hidden(block: &RawValue, hidden: &dyn Fn(&str) -> bool) -> bool {
+fn is_hidden(block: &RawValue, turn: &TurnAnswer<'_>) -> bool {
     let Ok(block) = serde_json::from_str::<BlockIn<'_>>(block.get()) else { return false };
     let is_call = block.r#type.is_some_and(|kind| kind.0 == "tool_use");
     let id = block.id.and_then(|id| serde_json::from_str::<String>(id.get()).ok());
-    is_call && id.is_some_and(|id| hidden(&id))
+    is_call && id.is_some_and(|id| turn.hides(&id))
 }

@@ -187,7 +187,6 @@ fn check(client: Dialect, lane: JoinLane, drafts: &[Draft]) {
         wholes.push((draft.upstream, raw, read));
     }
     let calls: Vec<(&str, &str)> = wholes.iter().flat_map(|(_, _, answer)| calls(answer)).collect();
-    let hidden = |id: &str| calls.iter().any(|(known, name)| *known == id && is_hidden_name(name));
     let shows_call = calls.iter().any(|(_, name)| !is_hidden_name(name));
     let finish = if shows_call { FinishReason::ToolCalls } else { FinishReason::Stop };
     let sum = Usage { input_tokens: 40, cached_input_tokens: 8, output_tokens: 11, ..Usage::default() };
@@ -196,11 +195,19 @@ fn check(client: Dialect, lane: JoinLane, drafts: &[Draft]) {
     let (out, said) = stream(client, lane, &turns, &end, true);
     assert!(!out.contains("transfer_to_"), "{out}");
     let streamed = accumulate(client, &out);
-    let turn_answers: Vec<TurnAnswer<'_>> =
-        wholes.iter().map(|(dialect, raw, answer)| TurnAnswer { dialect: *dialect, raw, answer }).collect();
+    let hidden = |answer: &Answer| -> Vec<String> {
+        let hidden = self::calls(answer).into_iter().filter(|(_, name)| is_hidden_name(name));
+        hidden.map(|(id, _)| id.to_owned()).collect()
+    };
+    let hidden: Vec<Vec<String>> = wholes.iter().map(|(_, _, answer)| hidden(answer)).collect();
+    let turn_answers: Vec<TurnAnswer<'_>> = wholes
+        .iter()
+        .zip(&hidden)
+        .map(|((dialect, raw, answer), hidden)| TurnAnswer { dialect: *dialect, raw, answer, hidden })
+        .collect();
     let context = AnswerContext { model: "shown/model", created: 1_700_000_000 };
     let id = streamed["id"].as_str().unwrap();
-    let whole = join_answers(client, lane, &turn_answers, &hidden, &end, &context, id).unwrap();
+    let whole = join_answers(client, lane, &turn_answers, &end, &context, id).unwrap();
     let mut whole: Value = serde_json::from_slice(&whole).unwrap();
     if client == Dialect::OpenaiChat {
         let choice = whole["choices"][0].clone();

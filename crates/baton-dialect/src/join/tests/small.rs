@@ -173,12 +173,12 @@ fn one_whole_answer_keeps_its_unknown_members() {
         br#"{"id":"c1","created":17,"model":"up","choices":[{"index":0,"message":{"role":"assistant","content":null,"shiny":1,"tool_calls":[{"id":"call_s","type":"function","function":{"name":"server__a","arguments":"{}"}},{"id":"call_c","type":"function","function":{"name":"lookup","arguments":"{}"},"extra":2}]},"finish_reason":"tool_calls","native":"x"}],"usage":{"prompt_tokens":2},"fp":"f"}"#,
     );
     let answer = decode_answer(OpenaiChat, &raw).unwrap();
-    let turns = [TurnAnswer { dialect: OpenaiChat, raw: &raw, answer: &answer }];
+    let hidden = ["call_s".to_owned()];
+    let turns = [TurnAnswer { dialect: OpenaiChat, raw: &raw, answer: &answer, hidden: &hidden }];
     let extras = [("agents_used", RawJson::parse("[1]").unwrap())];
     let end = JoinEnd { usage: answer.usage, extras: &extras, ..end(FinishReason::ToolCalls) };
     let context = AnswerContext { model: "shown/a", created: 1 };
-    let joined =
-        join_answers(OpenaiChat, Patch, &turns, &|id| id == "call_s", &end, &context, "run-1").unwrap();
+    let joined = join_answers(OpenaiChat, Patch, &turns, &end, &context, "run-1").unwrap();
     insta::assert_snapshot!("one_whole_answer", String::from_utf8(joined).unwrap());
 }
 

@@ -15,7 +15,6 @@ use crate::{AnswerContext, JoinEnd, TurnAnswer};
 
 pub(crate) fn join_answers(
     turns: &[TurnAnswer<'_>],
-    hidden: &dyn Fn(&str) -> bool,
     end: &JoinEnd<'_>,
     context: &AnswerContext<'_>,
     id: &str,
@@ -28,7 +27,7 @@ pub(crate) fn join_answers(
     let mut choices: Vec<Bytes> = choices(&body);
     let word = finish_word(end.finish);
     let mut edits: Edits<'_> =
-        vec![("message", Some(said.message.rewrite(&message(&messages, hidden)).concat().into()))];
+        vec![("message", Some(said.message.rewrite(&message(&messages)).concat().into()))];
     if finish_word(last.answer.finish) != word {
         edits.push(("finish_reason", Some(to_json(word).into())));
     }
@@ -77,14 +76,14 @@ impl<'a> Said<'a> {
     }
 
     /// The calls that a client sees, and whether the call of the old form is one.
-    fn calls(&self, hidden: &dyn Fn(&str) -> bool) -> (Vec<Bytes>, bool) {
+    fn calls(&self) -> (Vec<Bytes>, bool) {
         let mut ids = self.turn.answer.parts.iter().filter_map(|part| match &part.kind {
             PartKind::ToolCall { id, .. } => Some(id.as_str()),
             _ => None,
         });
         let mut calls = self.entries("tool_calls");
-        calls.retain(|call| is_custom(call) || ids.next().is_some_and(|id| !hidden(id)));
-        (calls, ids.next().is_some_and(|id| !hidden(id)))
+        calls.retain(|call| is_custom(call) || ids.next().is_some_and(|id| !self.turn.hides(id)));
+        (calls, ids.next().is_some_and(|id| !self.turn.hides(id)))
     }
 }
 
@@ -94,7 +93,7 @@ fn is_custom(call: &Bytes) -> bool {
 }
 
 /// The members of the last message that what was said before changes.
-fn message(all: &[Said<'_>], hidden: &dyn Fn(&str) -> bool) -> Edits<'static> {
+fn message(all: &[Said<'_>]) -> Edits<'static> {
     let Some((last, earlier)) = all.split_last() else { return Vec::new() };
     let mut edits: Edits<'_> = Vec::new();
     let said: Vec<String> = earlier.iter().map(Said::text).filter(|text| !text.is_empty()).collect();
@@ -107,8 +106,8 @@ fn message(all: &[Said<'_>], hidden: &dyn Fn(&str) -> bool) -> Edits<'static> {
             edits.push((key, Some(to_json(&texts.concat()).into())));
         }
     }
-    let calls: Vec<Bytes> = all.iter().flat_map(|said| said.calls(hidden).0).collect();
-    let keeps_function = last.calls(hidden).1;
+    let calls: Vec<Bytes> = all.iter().flat_map(|said| said.calls().0).collect();
+    let keeps_function = last.calls().1;
     let lists = [
         ("reasoning_details", details(all)),
         ("annotations", all.iter().flat_map(|said| said.entries("annotations")).collect()),
