@@ -4,18 +4,16 @@
 use std::time::Duration;
 
 use baton_audit::DecisionKind;
-use baton_model::{Dialect, FaultKind, RawObject};
+use baton_model::FaultKind;
 use baton_policy::{Inputs, JudgeFailure, Judged, Question, Reason, ReasonCode, ReasonSource};
-use baton_run::HandoffWishes;
-use http::HeaderMap;
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::attempt::{Body, Failure, attempt};
 use crate::consider::credentials;
 use crate::features::last_user_text;
+use crate::own::{own_ask, text_of};
 use crate::run::{Choice, Run};
-use crate::{Ask, Engine, Explain, ModelSpec};
+use crate::{Ask, Engine};
 
 /// As much of the last user message as the judge is shown.
 const SHOWN: usize = 4 * 1024;
@@ -90,45 +88,13 @@ fn question_for(ask: &Ask, inputs: &Inputs, question: &Question) -> Option<Ask> 
         "max_tokens": ANSWER_TOKENS,
         "temperature": 0,
     });
-    Some(Ask {
-        dialect: Dialect::OpenaiChat,
-        body: RawObject::parse(body.to_string().into()).ok()?,
-        models: ModelSpec { names: vec![question.judge.to_string()], list: false, members: 0 },
-        handoff: HandoffWishes::default(),
-        mcp_servers: None,
-        stream: false,
-        forward: HeaderMap::new(),
-        query: None,
-        strict: false,
-        byok: None,
-        ignored: Vec::new(),
-        explain: Explain::None,
-        ..ask.clone()
-    })
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    choices: Vec<AnswerChoice>,
-}
-
-#[derive(Deserialize)]
-struct AnswerChoice {
-    message: AnswerMessage,
-}
-
-#[derive(Deserialize)]
-struct AnswerMessage {
-    #[serde(default)]
-    content: Option<String>,
+    own_ask(ask, question.judge.as_str(), &body)
 }
 
 /// The one number of the answer that stands for a choice; two different ones are none.
 fn choice_of(body: &[u8], question: &Question) -> Judged {
     let nothing = Judged::Failed(JudgeFailure::NoCandidate);
-    let Ok(answer) = serde_json::from_slice::<Answer>(body) else { return nothing };
-    let text =
-        answer.choices.into_iter().next().and_then(|choice| choice.message.content).unwrap_or_default();
+    let text = text_of(body).unwrap_or_default();
     let mut numbers = text
         .split(|c: char| !c.is_ascii_digit())
         .filter_map(|digits| digits.parse::<usize>().ok())

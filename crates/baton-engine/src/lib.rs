@@ -25,6 +25,7 @@ mod judge;
 mod kept;
 mod ledger;
 mod leg;
+mod own;
 mod pass;
 mod plot;
 mod prepare;

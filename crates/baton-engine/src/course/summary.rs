@@ -6,17 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_audit::DecisionKind;
-use baton_model::{Dialect, Message, PartKind, RawObject, Role};
+use baton_model::{Message, PartKind, Role};
 use baton_policy::{Reason, ReasonCode, ReasonSource};
-use baton_run::HandoffWishes;
-use http::HeaderMap;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::Way;
+use crate::Ask;
 use crate::attempt::{Body, attempt};
+use crate::own::{own_ask, text_of};
 use crate::run::Choice;
-use crate::{Ask, Explain, ModelSpec};
 
 /// How long it may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,8 +41,7 @@ impl Way {
         let opened = attempt(&self.engine, &mut side, &mut asked).await;
         self.run.parent = side.parent;
         let Body::Whole(body) = opened.ok()?.body else { return None };
-        let answer: Answer = serde_json::from_slice(&body).ok()?;
-        let said = answer.choices.into_iter().next()?.message.content?;
+        let said = text_of(&body)?;
         Some(said.trim()).filter(|said| !said.is_empty()).map(Arc::from)
     }
 
@@ -64,37 +61,8 @@ impl Way {
             ],
             "max_tokens": TOKENS,
         });
-        Some(Ask {
-            dialect: Dialect::OpenaiChat,
-            body: RawObject::parse(body.to_string().into()).ok()?,
-            models: ModelSpec { names: vec![model.to_owned()], list: false, members: 0 },
-            handoff: HandoffWishes::default(),
-            mcp_servers: None,
-            stream: false,
-            forward: HeaderMap::new(),
-            query: None,
-            strict: false,
-            ignored: Vec::new(),
-            explain: Explain::None,
-            ..Ask::clone(&self.client)
-        })
+        own_ask(&self.client, model, &body)
     }
-}
-
-#[derive(Deserialize)]
-struct Answer {
-    choices: Vec<AnswerChoice>,
-}
-
-#[derive(Deserialize)]
-struct AnswerChoice {
-    message: AnswerMessage,
-}
-
-#[derive(Deserialize)]
-struct AnswerMessage {
-    #[serde(default)]
-    content: Option<String>,
 }
 
 /// A message as lines of the conversation; instructions are not part of it.
