@@ -134,7 +134,9 @@ fn text(request: &Request, model: &EchoModel) -> String {
 }
 
 fn spoken(request: &Request, model: &EchoModel) -> String {
-    let results = request.tool_results();
+    let mut results = request.tool_results();
+    // One that was handed the conversation answers the user, as it was told.
+    results.retain(|(name, _)| !name.is_some_and(|name| name.starts_with("transfer_to_")));
     if !results.is_empty() {
         let told = results.iter().map(|(name, result)| match name {
             Some(name) => format!("The tool `{name}` answered: {result}"),

@@ -32,6 +32,13 @@ fn parrot_repeats_the_last_user_message() {
 }
 
 #[test]
+fn who_was_handed_the_conversation_answers_the_user() {
+    let handed = AFTER_CALL.replace("get_weather", "transfer_to_parrot");
+    check("parrot", &handed, "weather?");
+    check("hello", &handed, HELLO);
+}
+
+#[test]
 fn tool_calls_a_fitting_tool_of_its_own_accord() {
     check("tool", &format!("{WEATHER},{TOOLS}"), CALLED);
 }
