@@ -3,6 +3,7 @@
 
 mod faults;
 mod pool;
+mod traps;
 
 use baton_testkit::fake::{FakeUpstream, Said as Script1, Script, Seen, Step};
 use serde_json::{Value, json};

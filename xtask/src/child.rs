@@ -24,13 +24,16 @@ impl Child {
         Ok(Self { process, name: name.to_owned() })
     }
 
-    /// Starts it and reads its first line of output, which ends with the address it listens on.
+    /// Starts it and reads its first line of output, which ends with the address that it listens on, or with the
+    /// port of the loopback.
     pub(crate) fn start_listening(name: &str, command: &mut Command) -> anyhow::Result<(Self, SocketAddr)> {
         let mut child = Self::start(name, command.stdout(Stdio::piped()))?;
         let output = child.process.stdout.take().context("the output of the child")?;
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line).with_context(|| format!("reading from {name}"))?;
-        let address = line.split_whitespace().last().and_then(|word| word.parse().ok());
+        let loopback = |word: &str| Some(SocketAddr::from(([127, 0, 0, 1], word.parse().ok()?)));
+        let address =
+            line.split_whitespace().last().and_then(|word| word.parse().ok().or_else(|| loopback(word)));
         let address =
             address.with_context(|| format!("{name} said `{}` instead of its address", line.trim()))?;
         Ok((child, address))

@@ -14,6 +14,7 @@ mod bench;
 mod child;
 mod conform;
 mod gateway;
+mod idle;
 mod layers;
 mod mcp;
 mod openapi;
@@ -114,6 +115,18 @@ enum Bench {
         #[arg(long)]
         postgres: bool,
     },
+    /// Hand-offs: one request that two models carry, beside a bare proxy that makes the same two calls.
+    Handoff {
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 5)]
+        secs: u32,
+    },
+    /// A gateway at rest, with an empty folder and no keys: when it is ready, and its memory.
+    Idle {
+        /// How often it is started.
+        #[arg(long, default_value_t = 5)]
+        starts: u32,
+    },
     /// What deciding costs: instructions of a plan, of its rules, of reading a request.
     Plan {
         /// Fail when a part takes more than 3 % more instructions than are kept.
@@ -143,6 +156,8 @@ fn run(task: &Task) -> anyhow::Result<()> {
         }
         Task::Layers => layers::check(&place),
         Task::Bench { what: Bench::Chat { secs, postgres } } => bench::chat(&place, *secs, *postgres),
+        Task::Bench { what: Bench::Handoff { secs } } => bench::handoff(&place, *secs),
+        Task::Bench { what: Bench::Idle { starts } } => idle::idle(&place, *starts),
         Task::Bench { what: Bench::Plan { check, keep } } => {
             let kept = match (check, keep) {
                 (_, true) => plan_bench::Kept::Replaced,

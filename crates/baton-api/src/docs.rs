@@ -5,7 +5,11 @@
 
 mod schema;
 
+use std::sync::LazyLock;
+
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use baton_dialect::{ErrorBody, encode_error};
 use baton_model::Dialect;
 use utoipa::openapi::header::HeaderBuilder;
@@ -63,6 +67,18 @@ struct Document;
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
     Document::openapi()
+}
+
+/// Serves the document. It is made when it is first asked for: the tree that it is written from is large.
+pub(crate) async fn serve() -> impl IntoResponse {
+    static TEXT: LazyLock<Result<String, serde_json::Error>> = LazyLock::new(|| openapi().to_json());
+    match &*TEXT {
+        Ok(text) => ([(CONTENT_TYPE, "application/json")], text.as_str()).into_response(),
+        Err(error) => {
+            tracing::error!(error = %error, "the OpenAPI document cannot be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 struct Keys;

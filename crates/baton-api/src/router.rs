@@ -33,7 +33,8 @@ pub fn router(state: ApiState) -> Front {
         .route("/readyz", get(status::readyz).fallback(only_get))
         .route("/metrics", get(status::metrics).fallback(only_get))
         .route("/", get(status::root).fallback(only_get))
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", docs::openapi()).config(page()));
+        .route("/openapi.json", get(docs::serve))
+        .merge(SwaggerUi::new("/docs").config(page()));
     let repeats = Repeats::new(Arc::clone(&state.idempotency), state.tasks.clone());
     let desk = Desk { engine: Arc::clone(&state.engine), gate: Arc::clone(&state.gate), repeats };
     let routes = Router::new()
@@ -48,7 +49,7 @@ pub fn router(state: ApiState) -> Front {
 
 /// How the page of documents behaves: no badge, which would tell a foreign server where this one is.
 fn page() -> Config<'static> {
-    Config::default().use_base_layout().default_models_expand_depth(0).validator_url("none")
+    Config::new(["/openapi.json"]).use_base_layout().default_models_expand_depth(0).validator_url("none")
 }
 
 /// The request's id. The front sets it; a request without one has never left the test that made it.

@@ -452,8 +452,8 @@ impl Engine {
     }
 }
 
-/// How long servers of tools may take to say what they have.
-const TOOLS_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long servers of tools may take to say what they have, whatever the time to connect that is configured.
+const TOOLS_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 fn server_refs(named: &RawJson) -> Result<Vec<ServerRef>, Refusal> {
     let wrong = |message: String| {

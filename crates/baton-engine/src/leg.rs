@@ -88,10 +88,10 @@ impl Leg {
     pub(crate) fn joins(&self, upstream: Dialect, model: &str) -> Option<(Join, Vec<u8>)> {
         let mut joiner = self.joiner.clone()?;
         let mut opening = Vec::new();
+        joiner.begin(upstream, model);
         if !self.announcement.is_empty() {
             joiner.announce(&self.announcement, &mut opening);
         }
-        joiner.begin(upstream, model);
         Some((Join { joiner, calls: Calls(self.machine.gate()), said: Said::new(upstream) }, opening))
     }
 }

@@ -167,7 +167,18 @@ fn rewritten(
 }
 
 fn fast(ask: &Ask, target: &Target) -> Result<Prepared, DecodeError> {
+    if has_calls_without_tools(ask) {
+        let edits = extend_request(ask.dialect, &ask.body, &Additions::default())?;
+        return Ok(edited(ask, target, edits));
+    }
     Ok(edited(ask, target, repair_request(ask.dialect, &ask.body)?))
+}
+
+/// Whether an Anthropic history has calls of tools that are not on offer any more: they have to be declared.
+fn has_calls_without_tools(ask: &Ask) -> bool {
+    let offered = || ask.body.get("tools").is_some_and(|tools| tools != b"[]" && tools != b"null");
+    let calls = || memchr::memmem::find(ask.body.get("messages").unwrap_or_default(), b"\"tool_use\"");
+    ask.dialect == Dialect::AnthropicMessages && !offered() && calls().is_some()
 }
 
 /// The client's own body with these edits, and with those that every target needs.

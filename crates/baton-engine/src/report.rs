@@ -131,7 +131,7 @@ impl Report {
             hop: machine.hop(),
             model: target.to_string(),
             usage: ended.usage,
-            cost_usd: ended.cost.map(|cost| cost.to_string()),
+            cost_usd: ended.cost.map(|cost| cost.to_string().replace('$', "")),
         });
     }
 

@@ -17,7 +17,7 @@ use baton_net::client::{ClientOptions, HttpClient};
 use baton_net::egress::{ClientError, Trust};
 use baton_net::tasks::Tasks;
 use baton_telemetry::genai::SPAN_TARGET;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 use rmcp::model::JsonObject;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Span};
@@ -130,7 +130,41 @@ impl Registry {
     ///
     /// Servers that are connected and listed cost no call. A server that fails is in
     /// [`ToolSet::errors`], and the others are there.
-    pub async fn open(&self, refs: &[ServerRef], patience: Duration) -> ToolSet {
+    // Boxed, so that the protocol's code is compiled here and not once more in each crate that waits for it.
+    pub fn open<'a>(&'a self, refs: &'a [ServerRef], patience: Duration) -> BoxFuture<'a, ToolSet> {
+        Box::pin(self.opened(refs, patience))
+    }
+
+    /// Takes every changed tool of a server as it is now. Gives the names of those that changed.
+    ///
+    /// # Errors
+    /// When no such server was seen, or the file cannot be written.
+    pub fn approve(&self, server: &str) -> Result<Vec<String>, PinError> {
+        self.0.pins.approve(server)
+    }
+
+    /// Every tool that is pinned, and which of them changed.
+    #[must_use]
+    pub fn pins(&self) -> Vec<PinnedServer> {
+        self.0.pins.all()
+    }
+
+    /// Closes every connection; calls that run go on. The next request or call makes new ones.
+    pub fn close(&self) {
+        self.0.close();
+    }
+
+    /// Calls a tool as it was offered. Boxed for the same reason.
+    pub(crate) fn call<'a>(
+        &'a self,
+        bound: &'a Bound,
+        arguments: JsonObject,
+        patience: Duration,
+    ) -> BoxFuture<'a, Outcome> {
+        Box::pin(self.called(bound, arguments, patience))
+    }
+
+    async fn opened(&self, refs: &[ServerRef], patience: Duration) -> ToolSet {
         let settings = Arc::clone(&self.0.settings.read().unwrap_or_else(PoisonError::into_inner));
         let mut errors = Vec::new();
         let mut found: Vec<(String, Arc<Line>)> = Vec::new();
@@ -163,27 +197,7 @@ impl Registry {
         ToolSet::new(self.clone(), opened, errors)
     }
 
-    /// Takes every changed tool of a server as it is now. Gives the names of those that changed.
-    ///
-    /// # Errors
-    /// When no such server was seen, or the file cannot be written.
-    pub fn approve(&self, server: &str) -> Result<Vec<String>, PinError> {
-        self.0.pins.approve(server)
-    }
-
-    /// Every tool that is pinned, and which of them changed.
-    #[must_use]
-    pub fn pins(&self) -> Vec<PinnedServer> {
-        self.0.pins.all()
-    }
-
-    /// Closes every connection; calls that run go on. The next request or call makes new ones.
-    pub fn close(&self) {
-        self.0.close();
-    }
-
-    /// Calls a tool as it was offered.
-    pub(crate) async fn call(&self, bound: &Bound, arguments: JsonObject, patience: Duration) -> Outcome {
+    async fn called(&self, bound: &Bound, arguments: JsonObject, patience: Duration) -> Outcome {
         let line = &bound.line;
         let limit = patience.min(line.server.limits.call_timeout);
         let span = call_span(&line.server.name, &bound.tool);

@@ -20,6 +20,7 @@ async function runRunner(stream, options) {
     answer.model = chunk.model;
     if (chunk.x_dedalus_event) answer.events.push(chunk.x_dedalus_event);
     answer.agents = chunk.agents_used ?? answer.agents;
+    answer.results = chunk.mcp_tool_results ?? answer.results;
     answer.text += chunk.choices[0]?.delta.content ?? "";
     answer.finish = chunk.choices[0]?.finish_reason ?? answer.finish;
   }
@@ -72,6 +73,34 @@ inEveryWay("research_then_write", async (stream) => {
     assert.deepEqual(first.map(line), [`1.1 select first_in_order ${MINI}`]);
     assert.deepEqual(second.map(line), [`1.1 select first_in_order ${MINI}`, `2.2 handoff handed_over ${MINI} -> ${SONNET}`]);
     assert.deepEqual([second[1].handoff.said, second[1].reason.source], [reason, "model"]);
+  });
+});
+
+// S0-1 as its document has it: the tools are a server's, and the gateway calls them.
+inEveryWay("research_with_a_server", async (stream) => {
+  const input = "Research the latest SpaceX launch, then write a creative blog post about it";
+  const search = "simon-liang-brave-search-mcp__echo";
+  const openai = [call(search, { text: "SpaceX" }), call(TO_SONNET, { reason: "prose" }, "Found it.")];
+  await scene({ openai, anthropic: [say("A post.")] }, async ({ seen, story }) => {
+    const mcpServers = ["simon-liang/brave-search-mcp"];
+    const answer = await runRunner(stream, { input, model: [MINI, SONNET], mcpServers });
+    assert.equal(answer.text, "Found it.\n\nA post.");
+    if (stream) {
+      assert.deepEqual([answer.model, answer.agents], [SONNET, [MINI, SONNET]]);
+      const [{ tool_name, server_name, arguments: given, is_error }] = answer.results;
+      assert.deepEqual([tool_name, server_name, given, is_error], ["echo", mcpServers[0], { text: "SpaceX" }, false]);
+    } else {
+      assert.deepEqual([answer.result.stepsUsed, answer.result.toolsCalled], [1, []]);
+    }
+    const [asked, again] = await seen("openai");
+    assert.deepEqual([toolsOf(asked)[0], toolsOf(asked).at(-1)], [search, TO_SONNET]);
+    const talk = [`user: ${input}`, `assistant calls ${search} {"text":"SpaceX"}`, "result: SpaceX"];
+    assert.deepEqual(told(again), talk);
+    const [written] = await seen("anthropic");
+    assert.deepEqual(told(written), [...talk, "assistant: Found it.", ...handed(TO_SONNET, "prose", MINI)]);
+    assert.deepEqual(await story(1), [
+      [`1.1 select first_in_order ${MINI}`, `2.1 stay tools_answered ${MINI}`, `3.2 handoff handed_over ${MINI} -> ${SONNET}`],
+    ]);
   });
 });
 

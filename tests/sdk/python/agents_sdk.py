@@ -69,9 +69,11 @@ def triage_to_billing(stream):
         same(told(asked), ["system: You sort.", "user: I need to update my card"], "the first request")
         talk = ["system: You bill.", "user: I need to update my card", f"assistant calls {TO_BILLING} {{}}", GIVEN]
         same(told(billed), talk, "the second request")
-        first, second = stage.story(2)
-        same(first, [f"1.1 select only_model {MINI}"], "decisions of the first request")
-        same(second[-1], f"1.1 select only_model {SONNET}", "decisions of the second request")
+        first, second = stage.runs(2)
+        same([line(one) for one in first], [f"1.1 select only_model {MINI}"], "decisions of the first request")
+        observed = [f"1.1 observe observed {SONNET}", f"1.1 select only_model {SONNET}"]
+        same([line(one) for one in second], observed, "decisions of the second request")
+        same(second[0]["reason"]["text"], "the client's own loop handed over to billing_agent", "the reason")
 
 
 @both

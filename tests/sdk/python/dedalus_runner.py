@@ -18,6 +18,7 @@ from checks import API_KEY, BASE_URL, check, raises, run, same
 from pools import MINI, SONNET, TO_MINI, TO_SONNET, call, line, say, scene, told, took_over, tools_of
 
 OPTIONS = {"base_url": BASE_URL, "api_key": API_KEY, "max_retries": 0, "timeout": 30}
+SEARCH = "simon-liang-brave-search-mcp__echo"
 WAYS = list(itertools.product([Dedalus, AsyncDedalus], [False, True]))
 
 
@@ -31,6 +32,8 @@ class Told:
         self.events = []
         self.finish = None
         self.result = None
+        self.results = None
+        self.errors = None
 
 
 def run_runner(way, **options):
@@ -47,6 +50,8 @@ def run_runner(way, **options):
         answer.model = chunk.model
         answer.events += [extra["x_dedalus_event"]] if "x_dedalus_event" in extra else []
         answer.agents = extra.get("agents_used", answer.agents)
+        answer.results = extra.get("mcp_tool_results", answer.results)
+        answer.errors = extra.get("mcp_server_errors", answer.errors)
         for choice in chunk.choices:
             answer.text += choice.delta.content or ""
             answer.finish = choice.finish_reason or answer.finish
@@ -157,6 +162,52 @@ def research_then_write(way):
         )
         same(second[1]["handoff"]["said"], "Claude writes better prose", "the reason that was written down")
         same(second[1]["reason"]["source"], "model", "who gave it")
+
+
+@in_every_way
+def research_with_a_server(way):
+    """S0-1 as its document has it: the tools are a server's, and the gateway calls them."""
+    task, reason = "Research the latest SpaceX launch, then write a creative blog post about it", "prose"
+    openai = [call(SEARCH, text="SpaceX"), call(TO_SONNET, _text="Found it.", reason=reason)]
+    with scene(openai=openai, anthropic=[say("A post.")]) as stage:
+        answer = run_runner(way, input=task, model=[MINI, SONNET], mcp_servers=["simon-liang/brave-search-mcp"])
+        same(answer.errors or {}, {}, "servers that failed")
+        same(answer.text, "Found it.\n\nA post.", "text")
+        if tells_model(way):
+            same((answer.model, answer.agents), (SONNET, [MINI, SONNET]), "models")
+        results = answer.results if way[1] else [one.model_dump() for one in answer.result.mcp_results]
+        (result,) = results
+        found = (result["tool_name"], result["server_name"], result["arguments"], result["is_error"])
+        same(found, ("echo", "simon-liang/brave-search-mcp", {"text": "SpaceX"}, False), "what the server did")
+        assert "SpaceX" in json.dumps(result["result"]) and result["duration_ms"] >= 0, result
+        if not way[1]:
+            same((answer.result.steps_used, answer.result.tools_called), (1, []), "steps, tools called")
+        asked, again = stage.seen("openai")
+        (written,) = stage.seen("anthropic")
+        same(tools_of(asked)[0], SEARCH, "the first tool of the researcher")
+        same(tools_of(asked)[-1], TO_SONNET, "the last tool of the researcher")
+        same(tools_of(again), tools_of(asked), "tools of the second turn")
+        same(told(asked), [f"user: {task}"], "the first turn")
+        talk = [f"user: {task}", f'assistant calls {SEARCH} {{"text": "SpaceX"}}', "result: SpaceX"]
+        same(told(again), talk, "the second turn")
+        same(told(written), [*talk, "assistant: Found it.", *handed(TO_SONNET, reason, MINI)], "the writer's turn")
+        lines = [
+            f"1.1 select first_in_order {MINI}",
+            f"2.1 stay tools_answered {MINI}",
+            f"3.2 handoff handed_over {MINI} -> {SONNET}",
+        ]
+        same(stage.story(1), [lines], "decisions")
+
+
+@in_every_way
+def a_server_that_is_not_there(way):
+    """The run goes on without it, and what is wrong is said beside the answer."""
+    with scene(openai=[say("Without it.")]) as stage:
+        answer = run_runner(way, input="Go", model=[MINI, SONNET], mcp_servers=["no/such"])
+        same(answer.text, "Without it.", "text")
+        same(tools_of(stage.seen("openai")[0]), [TO_SONNET], "tools")
+        if way[1]:
+            same({name: error["code"] for name, error in answer.errors.items()}, {"no/such": "unknown_server"}, "errors")
 
 
 @in_every_way

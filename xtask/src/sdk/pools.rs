@@ -7,11 +7,12 @@
 //! - Start with [`run`].
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::child::Child;
 use crate::gateway::{Auth, Gateway, Setup};
 use crate::place::{Place, Profile};
+use crate::tools;
 
 use super::{Script, common, finish, node, python};
 
@@ -20,11 +21,12 @@ const OPENAI: [&str; 5] = ["gpt-4o-mini", "gpt-4o", "gpt-4", "gpt-4.1", "Llama-3
 const ANTHROPIC: [&str; 3] =
     ["claude-sonnet-4-20250514", "claude-3-5-sonnet-20241022", "claude-3-opus-20240229"];
 
-/// Two upstreams and the gateway in front of them; all end when this is dropped.
+/// Two upstreams, a server of tools, and the gateway before them; all end when this is dropped.
 struct Stage {
     gateway: Gateway,
     openai: (Child, SocketAddr),
     anthropic: (Child, SocketAddr),
+    _server: Child,
 }
 
 /// Every script.
@@ -58,6 +60,7 @@ fn scripts(place: &Place) -> anyhow::Result<Vec<Script>> {
 impl Stage {
     fn set(place: &Place, profile: Profile) -> anyhow::Result<Self> {
         let (openai, anthropic) = (upstream(place, profile, &OPENAI)?, upstream(place, profile, &ANTHROPIC)?);
+        let server = server(place)?;
         let folder = place.scratch("sdk-pools")?;
         let setup =
             Setup { place, profile, folder, fake: openai.1, database: None, wrapper: &[], auth: Auth::Open };
@@ -85,7 +88,10 @@ routes:
   writers:
     pool: [openai/gpt-4o-mini, anthropic/claude-sonnet-4-20250514]
     handoff: model
+mcp_servers:
+  simon-liang/brave-search-mcp: {{ url: "http://{server}/mcp" }}
 "#,
+                server = server.1,
                 data = data.display(),
                 openai = openai.1,
                 openai_models = OPENAI.join(", "),
@@ -93,7 +99,7 @@ routes:
                 anthropic_models = ANTHROPIC.join(", "),
             )
         })?;
-        Ok(Self { gateway, openai, anthropic })
+        Ok(Self { gateway, openai, anthropic, _server: server.0 })
     }
 }
 
@@ -105,4 +111,11 @@ fn upstream(place: &Place, profile: Profile, models: &[&str]) -> anyhow::Result<
         command.args(["--model", model]);
     }
     Child::start_listening("fake-upstream", &mut command)
+}
+
+/// A server of tools, made with the official SDK.
+fn server(place: &Place) -> anyhow::Result<(Child, SocketAddr)> {
+    let mut command = Command::new(tools::python(place, "c")?.join("python"));
+    command.arg(place.root.join("tests/sdk/mcp/server.py")).arg("http").stderr(Stdio::null());
+    Child::start_listening("server.py", &mut command)
 }
