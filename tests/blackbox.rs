@@ -14,6 +14,7 @@ mod blackbox {
     mod cli;
     mod handoff;
     mod keys;
+    mod mcp;
     mod policy;
     mod process;
     mod root;

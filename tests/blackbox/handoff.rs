@@ -2,13 +2,25 @@
 //! sees, and what is written down.
 
 mod faults;
+mod guards;
+mod hostile;
+mod leaving;
+mod observed;
+mod offers;
 mod pool;
+mod records;
+mod rules;
+mod second_hop;
+mod sticky;
+mod targets;
 mod traps;
+mod usage;
 
 use baton_testkit::fake::{FakeUpstream, Said as Script1, Script, Seen, Step};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::support::{Answer, Baton, Fixture};
+use super::support::{Answer, Baton, Fixture, events};
 use super::v1::answers::{Said, chat, message};
 
 /// The surfaces that a request can come by.
@@ -46,6 +58,12 @@ pub(super) async fn talking(pool: [&str; 2], turns: Vec<(usize, Step)>, more: &s
         if pool[who].starts_with("oai/") { openai.push(step) } else { anthropic.push(step) }
     }
     scripted(openai, anthropic, more).await
+}
+
+/// What a model's upstream says next.
+pub(super) fn says_next(fixture: &Fixture, model: &str, step: Step) {
+    let fake = if model.starts_with("oai/") { &fixture.openai } else { &fixture.anthropic };
+    fake.then(step);
 }
 
 /// A call of the transfer to this model, as the name of its tool goes.
@@ -99,6 +117,27 @@ pub(super) fn tools_of(seen: &Seen) -> Vec<String> {
     let tools = body["tools"].as_array().cloned().unwrap_or_default();
     let name = |tool: &Value| tool["function"]["name"].as_str().or(tool["name"].as_str()).map(str::to_owned);
     tools.iter().filter_map(name).collect()
+}
+
+/// The tools in an upstream's request, byte for byte; nothing where there are none.
+pub(super) fn tool_bytes(seen: &Seen) -> String {
+    let body: std::collections::HashMap<String, Box<RawValue>> =
+        serde_json::from_slice(&seen.body).expect("a request");
+    body.get("tools").map(|tools| tools.get().to_owned()).unwrap_or_default()
+}
+
+/// A member that stands beside the answer, streamed or not; the last one counts.
+pub(super) fn extra(answer: &Answer, stream: bool, key: &str) -> Value {
+    if !stream {
+        return answer.json()[key].clone();
+    }
+    let all = events(answer.text()).into_iter().filter(|event| event.data != "[DONE]");
+    all.rev().find_map(|event| event.json().get(key).cloned()).unwrap_or_default()
+}
+
+/// The decisions behind an answer.
+pub(super) async fn decisions(fixture: &Fixture, answer: &Answer) -> Vec<Value> {
+    fixture.baton.run_of(answer).await["decisions"].as_array().cloned().expect("decisions")
 }
 
 /// The run behind an answer, a line for each decision.

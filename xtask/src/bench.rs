@@ -8,6 +8,8 @@
 //!   SQLite, and with `--postgres` Postgres as well, whose own time is not counted.
 //! - `instant` is an upstream that answers at once, `10 ms` one behind which a sync can hide.
 
+mod handoff;
+
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -18,6 +20,8 @@ use crate::child::Child;
 use crate::gateway::{Auth, Setup};
 use crate::place::{Place, Profile, on_path, run};
 use crate::postgres::Postgres;
+
+pub(crate) use handoff::handoff;
 
 /// One column of measurements.
 struct Scenario {
@@ -33,23 +37,43 @@ const SCENARIOS: [Scenario; 3] = [
     Scenario { name: "stream of 20 in a burst", latency_ms: "0", connections: "64", stream: true },
 ];
 
+impl Scenario {
+    const fn load(&self, secs: u32) -> Load<'static> {
+        Load { connections: self.connections, secs, stream: self.stream }
+    }
+}
+
+/// The row that all others are compared with.
+const BARE: &str = "bare proxy";
+
 /// What the driver is pointed at.
-struct Subject {
-    name: &'static str,
+struct Subject<'a> {
     address: SocketAddr,
     pid: Option<u32>,
-    model: &'static str,
-    key: String,
+    /// The model; several are sent as a list.
+    models: &'a [&'a str],
+    key: &'a str,
+}
+
+/// What the driver does.
+struct Load<'a> {
+    connections: &'a str,
+    secs: u32,
+    stream: bool,
+}
+
+fn build(place: &Place) -> anyhow::Result<()> {
+    run(&mut place.cargo(&["build", "--release", "--workspace", "--bins", "--locked"]))
 }
 
 /// Runs every scenario and prints a table for each.
 pub(crate) fn chat(place: &Place, secs: u32, postgres: bool) -> anyhow::Result<()> {
-    run(&mut place.cargo(&["build", "--release", "--workspace", "--bins", "--locked"]))?;
+    build(place)?;
     let postgres = postgres.then(|| Postgres::find_or_start(place)).transpose()?;
     let url = postgres.as_ref().map(|postgres| postgres.url.as_str());
     for scenario in &SCENARIOS {
         let rows = measure(place, scenario, secs, url).with_context(|| scenario.name.to_owned())?;
-        print(scenario, &rows);
+        print(&format!("{}, {} connections", scenario.name, scenario.connections), &rows);
     }
     Ok(())
 }
@@ -68,18 +92,16 @@ fn measure(
     let mut bare = pinned(place, "1", "bare-proxy");
     bare.args(["--upstream", &upstream.to_string(), "--record"]).arg(folder.join("bare.jsonl"));
 
-    let direct =
-        Subject { name: "direct", address: upstream, pid: None, model: "fake", key: "none".to_owned() };
-    let mut rows = vec![(direct.name, drive(place, scenario, secs, &direct)?)];
+    let load = scenario.load(secs);
+    let subject = |address, pid| Subject { address, pid, models: &["fake"], key: "none" };
+    let mut rows = vec![("direct", drive(place, &load, &subject(upstream, None))?)];
     {
         let (child, address) = Child::start_listening("bare-proxy", &mut bare)?;
-        let pid = Some(child.id());
-        let subject = Subject { name: "bare proxy", address, pid, model: "fake", key: "none".to_owned() };
-        rows.push((subject.name, drive(place, scenario, secs, &subject)?));
+        rows.push((BARE, drive(place, &load, &subject(address, Some(child.id())))?));
     }
-    rows.push(("baton", gateway(place, scenario, secs, upstream, None)?));
+    rows.push(("baton", gateway(place, &load, upstream, None)?));
     if postgres.is_some() {
-        rows.push(("on Postgres", gateway(place, scenario, secs, upstream, postgres)?));
+        rows.push(("on Postgres", gateway(place, &load, upstream, postgres)?));
     }
     Ok(rows)
 }
@@ -87,20 +109,23 @@ fn measure(
 /// The gateway, on SQLite unless a database is named.
 fn gateway(
     place: &Place,
-    scenario: &Scenario,
-    secs: u32,
+    load: &Load<'_>,
     fake: SocketAddr,
     database: Option<&str>,
 ) -> anyhow::Result<Value> {
+    let setup = setup(place, fake, database)?;
+    let gateway = setup.start()?;
+    let key = &setup.make_key()?;
+    let pid = Some(gateway.child.id());
+    drive(place, load, &Subject { address: gateway.address, pid, models: &["oai/fake"], key })
+}
+
+/// The gateway as in production, on a CPU of its own.
+fn setup<'a>(place: &'a Place, fake: SocketAddr, database: Option<&'a str>) -> anyhow::Result<Setup<'a>> {
     let wrapper: &[&str] = if on_path("taskset").is_some() { &["taskset", "-c", "1"] } else { &[] };
     let folder = place.scratch("bench-gateway")?;
     let profile = Profile::Release;
-    let setup = Setup { place, profile, folder, fake, database, wrapper, auth: Auth::Required };
-    let gateway = setup.start()?;
-    let key = setup.make_key()?;
-    let pid = Some(gateway.child.id());
-    let subject = Subject { name: "baton", address: gateway.address, pid, model: "oai/fake", key };
-    drive(place, scenario, secs, &subject)
+    Ok(Setup { place, profile, folder, fake, database, wrapper, auth: Auth::Required })
 }
 
 /// A release binary on one CPU, where that can be had.
@@ -114,23 +139,25 @@ fn pinned(place: &Place, cpu: &str, name: &str) -> Command {
     command
 }
 
-fn drive(place: &Place, scenario: &Scenario, secs: u32, subject: &Subject) -> anyhow::Result<Value> {
+fn drive(place: &Place, load: &Load<'_>, subject: &Subject<'_>) -> anyhow::Result<Value> {
     let mut command = pinned(place, "0", "drive");
     command
-        .args(["--address", &subject.address.to_string(), "--model", subject.model])
-        .args(["--connections", scenario.connections, "--secs", &secs.to_string()])
+        .args(["--address", &subject.address.to_string()])
+        .args(["--connections", load.connections, "--secs", &load.secs.to_string()])
         .args(["-H", &format!("authorization: Bearer {}", subject.key)]);
+    command.args(subject.models.iter().flat_map(|model| ["--model", *model]));
     if let Some(pid) = subject.pid {
         command.args(["--pid", &pid.to_string()]);
     }
-    if scenario.stream {
+    if load.stream {
         command.arg("--stream");
     }
     let output = command.output().context("running the driver")?;
     let measured: Value = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("the driver said: {}", String::from_utf8_lossy(&output.stderr)))?;
     let failed = number(&measured, "refused") + number(&measured, "errors");
-    anyhow::ensure!(failed == 0.0, "{} failed: {measured}", subject.name);
+    anyhow::ensure!(failed == 0.0, "requests failed: {measured}");
+    anyhow::ensure!(number(&measured, "ok") > 0.0, "no request was answered: {measured}");
     Ok(measured)
 }
 
@@ -138,21 +165,19 @@ fn number(measured: &Value, name: &str) -> f64 {
     measured.get(name).and_then(Value::as_f64).unwrap_or(0.0)
 }
 
-fn print(scenario: &Scenario, rows: &[(&str, Value)]) {
-    println!("\n{}, {} connections", scenario.name, scenario.connections);
+fn print(title: &str, rows: &[(&str, Value)]) {
+    println!("\n{title}");
     println!(
-        "{:<12} {:>12} {:>7} {:>9} {:>8} {:>8} {:>8}",
+        "{:<22} {:>12} {:>7} {:>9} {:>8} {:>8} {:>8}",
         "", "CPU µs/req", "× bare", "req/s", "p50 ms", "p99 ms", "peak MB"
     );
-    let bare = rows
-        .iter()
-        .find(|(name, _)| *name == "bare proxy")
-        .map_or(0.0, |(_, row)| number(row, "cpu_us_per_request"));
+    let bare =
+        rows.iter().find(|(name, _)| *name == BARE).map_or(0.0, |(_, row)| number(row, "cpu_us_per_request"));
     for (name, row) in rows {
         let cpu = number(row, "cpu_us_per_request");
         let times = if bare > 0.0 && cpu > 0.0 { format!("{:.2}", cpu / bare) } else { "-".to_owned() };
         println!(
-            "{name:<12} {cpu:>12.1} {times:>7} {:>9.0} {:>8.2} {:>8.2} {:>8.1}",
+            "{name:<22} {cpu:>12.1} {times:>7} {:>9.0} {:>8.2} {:>8.2} {:>8.1}",
             number(row, "rps"),
             number(row, "p50_ms"),
             number(row, "p99_ms"),

@@ -43,6 +43,9 @@ struct Args {
     /// The file for one line a request.
     #[arg(long)]
     record: PathBuf,
+    /// Ask this model first, and read its answer: the two calls of a hand-off.
+    #[arg(long)]
+    first: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +72,7 @@ type Body = BoxBody<Bytes, hyper::Error>;
 struct Proxy {
     client: Client<HttpConnector, Full<Bytes>>,
     target: String,
+    first: Option<String>,
     record: mpsc::Sender<String>,
 }
 
@@ -80,6 +84,7 @@ async fn main() -> anyhow::Result<()> {
     let proxy = Arc::new(Proxy {
         client: Client::builder(TokioExecutor::new()).build(connector),
         target: format!("http://{}/v1/chat/completions", args.upstream),
+        first: args.first,
         record: write_behind(File::create(&args.record).context("making the record file")?),
     });
     let listener = TcpListener::bind(args.listen).await?;
@@ -135,11 +140,22 @@ async fn forward(proxy: &Proxy, request: Request<Incoming>) -> anyhow::Result<Re
     let body = body.collect().await?.to_bytes();
     let ask = serde_json::from_slice::<Ask<'_>>(&body)?;
     let (model, stream) = (ask.model.to_owned(), ask.stream);
-    let body = put_model(&body, ask.model, "fake")?;
-    let mut request = Request::post(&proxy.target).header(CONTENT_TYPE, "application/json");
     let key = parts.headers.get(AUTHORIZATION).cloned();
-    request = request.header(AUTHORIZATION, key.unwrap_or_else(|| HeaderValue::from_static("Bearer none")));
-    let answer = proxy.client.request(request.body(Full::new(body))?).await?;
+    let key = key.unwrap_or_else(|| HeaderValue::from_static("Bearer none"));
+    let call = async |body: Bytes| -> anyhow::Result<Response<Incoming>> {
+        let request = Request::post(&proxy.target).header(CONTENT_TYPE, "application/json");
+        let request = request.header(AUTHORIZATION, key.clone()).body(Full::new(body))?;
+        Ok(proxy.client.request(request).await?)
+    };
+    if let Some(first) = &proxy.first {
+        let answer = call(put_model(&body, ask.model, first)?).await?;
+        let answer = answer.into_body().collect().await?.to_bytes();
+        let usage = if stream { last_usage(&answer) } else { usage(&answer) }.unwrap_or_default();
+        let (read, wrote) = (usage.prompt_tokens, usage.completion_tokens);
+        let line = format!("{{\"model\":\"{first}\",\"in\":{read},\"out\":{wrote}}}\n");
+        proxy.record.send(line).context("the record file")?;
+    }
+    let answer = call(put_model(&body, ask.model, "fake")?).await?;
     let status = answer.status();
     let line = move |usage: Usage, bytes: usize| {
         format!(
@@ -161,8 +177,7 @@ async fn forward(proxy: &Proxy, request: Request<Incoming>) -> anyhow::Result<Re
         return Ok(response.body(watch(body, proxy.record.clone(), line))?);
     }
     let body = body.collect().await?.to_bytes();
-    let usage = serde_json::from_slice::<Told>(&body).ok().and_then(|told| told.usage).unwrap_or_default();
-    proxy.record.send(line(usage, body.len())).context("the record file")?;
+    proxy.record.send(line(usage(&body).unwrap_or_default(), body.len())).context("the record file")?;
     Ok(response.body(Full::new(body).map_err(|never| match never {}).boxed())?)
 }
 
@@ -175,23 +190,35 @@ fn put_model(body: &Bytes, asked: &str, model: &str) -> anyhow::Result<Bytes> {
     Ok([before, model.as_bytes(), after].concat().into())
 }
 
+fn usage(json: &[u8]) -> Option<Usage> {
+    serde_json::from_slice::<Told>(json).ok()?.usage
+}
+
+/// The data of each event.
+fn events(frames: &[u8]) -> impl Iterator<Item = &[u8]> {
+    frames.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data: "))
+}
+
+fn last_usage(frames: &[u8]) -> Option<Usage> {
+    events(frames).filter(|event| *event != b"[DONE]").filter_map(usage).last()
+}
+
 /// Passes frames on and reads the usage out of each, as a gateway that counts has to.
 fn watch(
     body: Incoming,
     record: mpsc::Sender<String>,
     line: impl FnOnce(Usage, usize) -> String + Send + Sync + 'static,
 ) -> Body {
-    let (mut line, mut bytes, mut usage) = (Some(line), 0, Usage::default());
+    let (mut line, mut bytes, mut sum) = (Some(line), 0, Usage::default());
     let body = body.map_frame(move |frame| {
         let Some(data) = frame.data_ref() else { return frame };
         bytes += data.len();
-        for event in data.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"data: ")) {
+        for event in events(data) {
             if event != b"[DONE]" {
-                let told = serde_json::from_slice::<Told>(event).ok();
-                usage = told.and_then(|told| told.usage).unwrap_or(usage);
+                sum = usage(event).unwrap_or(sum);
             } else if let Some(line) = line.take() {
                 // The file's thread has ended: the run is over.
-                drop(record.send(line(usage, bytes)));
+                drop(record.send(line(sum, bytes)));
             }
         }
         frame

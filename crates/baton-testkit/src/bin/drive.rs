@@ -31,9 +31,9 @@ struct Args {
     /// The path to post to.
     #[arg(long, default_value = "/v1/chat/completions")]
     path: String,
-    /// The model to ask.
+    /// The model to ask; several are sent as a list.
     #[arg(long, default_value = "fake")]
-    model: String,
+    model: Vec<String>,
     /// Ask for streams.
     #[arg(long)]
     stream: bool,
@@ -118,8 +118,12 @@ async fn main() -> anyhow::Result<()> {
 fn prompt(args: &Args) -> serde_json::Value {
     const TEXT: &str = "Please summarise the following paragraph for a busy reader, keep the names and the numbers, and say \"unclear\" where it is.\n";
     let text = TEXT.repeat(args.pad.div_ceil(TEXT.len()));
+    let model = match args.model.as_slice() {
+        [only] => json!(only),
+        models => json!(models),
+    };
     let mut body = json!({
-        "model": args.model,
+        "model": model,
         "messages": [
             {"role": "system", "content": "You are a helpful assistant."},
             {"role": "user", "content": text},

@@ -35,6 +35,14 @@ struct Args {
     /// Check and record nothing, and answer with bytes rendered before: for benchmarks.
     #[arg(long)]
     instant: bool,
+    /// Let a model call a tool whatever it is asked, as `MODEL=TOOL`.
+    #[arg(long, requires = "instant", value_parser = caller)]
+    calls: Vec<(String, String)>,
+}
+
+fn caller(text: &str) -> Result<(String, String), &'static str> {
+    let (model, tool) = text.split_once('=').ok_or("`MODEL=TOOL` is wanted")?;
+    Ok((model.to_owned(), tool.to_owned()))
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -47,7 +55,7 @@ async fn main() -> anyhow::Result<()> {
     };
     if args.instant {
         println!("listening on {}", args.listen);
-        return Ok(serve_instant(args.listen, pace).await?);
+        return Ok(serve_instant(args.listen, pace, &args.calls).await?);
     }
     let mut script = Script::default().pace(pace);
     for model in &args.model {

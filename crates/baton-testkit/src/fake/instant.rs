@@ -2,6 +2,9 @@
 //!
 //! It checks nothing and records nothing, so that what is measured is the gateway.
 //!
+//! - A model that is to hand over calls its tool, whatever it is asked. How long it took until the next
+//!   model was asked is told, and forgotten, at `GET /__waits`: it means something while requests come
+//!   one after another.
 //! - A model name's `-l50` waits 50 ms, `-n20` streams 20 chunks, `-i50` puts 50 ms between them.
 //! - A burst is one frame: the number of writes must not vary from run to run.
 
@@ -10,9 +13,9 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -20,23 +23,26 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
-use super::model::{Ask, answer};
+use super::model::{Ask, Reply, answer};
 use super::script::{Pace, Said};
 use super::{anthropic, openai};
 
+const EVENTS: &str = "text/event-stream; charset=utf-8";
+
 const TEXT: &str = "The quick brown fox jumps over the lazy dog near the quiet river bank, and then it rests for a while in the shade of an old oak tree.";
 
-/// Serves until the task is dropped.
+/// Serves until the task is dropped. Each of `callers` is a model and the tool that it calls.
 ///
 /// # Errors
 /// When the address is taken.
-pub async fn serve_instant(address: SocketAddr, pace: Pace) -> io::Result<()> {
+pub async fn serve_instant(address: SocketAddr, pace: Pace, callers: &[(String, String)]) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
-    let rendered = Arc::new(Rendered::new(pace));
+    let rendered = Arc::new(Rendered::new(pace, callers));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -61,18 +67,78 @@ pub async fn serve_instant(address: SocketAddr, pace: Pace) -> io::Result<()> {
 /// Every answer of the default pace.
 struct Rendered {
     pace: Pace,
+    text: Answers,
+    callers: Vec<(String, Answers)>,
+    heard: Mutex<Heard>,
+}
+
+/// One answer in OpenAI's format and in Anthropic's.
+struct Answers {
     whole: [Bytes; 2],
     burst: [Bytes; 2],
 }
 
+/// What was asked of those that call and of those that come after them.
+#[derive(Default)]
+struct Heard {
+    calls: u64,
+    others: u64,
+    called_at: Option<Instant>,
+    waits_us: Vec<u64>,
+}
+
 impl Rendered {
-    fn new(pace: Pace) -> Self {
+    fn new(pace: Pace, callers: &[(String, String)]) -> Self {
+        let call = |tool: &String| {
+            let arguments = json!({"reason": "It is the better one for what is left to do."});
+            Answers::of(&Said::Calls(vec![(tool.clone(), arguments)]), pace.chunks)
+        };
         Self {
             pace,
-            whole: [openai::whole(&ask(), &reply(), 1), anthropic::whole(&ask(), &reply(), 1)]
-                .map(|body| body.to_string().into()),
-            burst: [false, true].map(|anthropic| burst(anthropic, pace.chunks)),
+            text: Answers::of(&text(), pace.chunks),
+            callers: callers.iter().map(|(model, tool)| (model.clone(), call(tool))).collect(),
+            heard: Mutex::default(),
         }
+    }
+
+    fn calls(&self, model: &str) -> Option<&Answers> {
+        self.callers.iter().find(|(caller, _)| caller == model).map(|(_, answers)| answers)
+    }
+
+    fn heard(&self) -> std::sync::MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was heard since it was last told.
+    fn told(&self) -> Bytes {
+        let Heard { calls, others, waits_us, .. } = std::mem::take(&mut *self.heard());
+        json!({"calls": calls, "others": others, "waits_us": waits_us}).to_string().into()
+    }
+}
+
+impl Answers {
+    fn of(said: &Said, chunks: usize) -> Self {
+        let reply = answer(&ask(), Some(said));
+        Self {
+            whole: [openai::whole(&ask(), &reply, 1), anthropic::whole(&ask(), &reply, 1)]
+                .map(|body| body.to_string().into()),
+            burst: [false, true].map(|anthropic| burst(anthropic, &reply, chunks)),
+        }
+    }
+}
+
+impl Heard {
+    /// Someone who calls was asked, and is answered now.
+    fn call(&mut self) {
+        self.calls += 1;
+        self.called_at = Some(Instant::now());
+    }
+
+    /// Someone else was asked.
+    fn other(&mut self, at: Instant) {
+        self.others += 1;
+        let waited = self.called_at.take().map(|called| at.saturating_duration_since(called));
+        self.waits_us.extend(waited.and_then(|waited| u64::try_from(waited.as_micros()).ok()));
     }
 }
 
@@ -80,52 +146,66 @@ fn ask() -> Ask {
     Ask { model: "fake".to_owned(), include_usage: true, prompt_bytes: 1000, ..Ask::default() }
 }
 
-fn reply() -> super::model::Reply {
-    answer(&ask(), Some(&Said::Text(TEXT.to_owned())))
+fn text() -> Said {
+    Said::Text(TEXT.to_owned())
 }
 
-fn frames(anthropic: bool, chunks: usize) -> VecDeque<Bytes> {
+fn frames(anthropic: bool, reply: &Reply, chunks: usize) -> VecDeque<Bytes> {
     let frames = if anthropic {
-        anthropic::stream(&ask(), &reply(), 1, chunks)
+        anthropic::stream(&ask(), reply, 1, chunks)
     } else {
-        openai::stream(&ask(), &reply(), 1, chunks)
+        openai::stream(&ask(), reply, 1, chunks)
     };
     frames.into_iter().map(|frame| frame.bytes).collect()
 }
 
-fn burst(anthropic: bool, chunks: usize) -> Bytes {
-    frames(anthropic, chunks).iter().flat_map(|frame| frame.iter().copied()).collect::<Vec<_>>().into()
+fn burst(anthropic: bool, reply: &Reply, chunks: usize) -> Bytes {
+    let frames = frames(anthropic, reply, chunks);
+    frames.iter().flat_map(|frame| frame.iter().copied()).collect::<Vec<_>>().into()
 }
 
 async fn respond(
     request: Request<Incoming>,
     rendered: Arc<Rendered>,
 ) -> Result<Response<Timed>, hyper::Error> {
+    let came = Instant::now();
     let anthropic = request.uri().path().ends_with("/messages");
     let side = usize::from(anthropic);
     if request.method() == Method::GET {
-        return Ok(reply_with(
-            "application/json",
-            Timed::whole(Bytes::from_static(b"{\"object\":\"list\",\"data\":[]}")),
-        ));
+        let body = if request.uri().path() == "/__waits" {
+            rendered.told()
+        } else {
+            Bytes::from_static(b"{\"object\":\"list\",\"data\":[]}")
+        };
+        return Ok(reply_with("application/json", Timed::whole(body)));
     }
     let body = request.into_body().collect().await?.to_bytes();
-    let pace = rendered.pace.of_model(model(&body));
+    let model = model(&body);
+    let pace = rendered.pace.of_model(model);
+    let calls = rendered.calls(model);
+    if calls.is_none() && !rendered.callers.is_empty() {
+        rendered.heard().other(came);
+    }
     if !pace.latency.is_zero() {
         tokio::time::sleep(pace.latency).await;
     }
+    let answers = calls.unwrap_or(&rendered.text);
     let pick = |bodies: &[Bytes; 2]| bodies.get(side).cloned().unwrap_or_default();
-    if !wants_stream(&body) {
-        return Ok(reply_with("application/json", Timed::whole(pick(&rendered.whole))));
-    }
-    let body = if !pace.interval.is_zero() {
-        Timed { queue: frames(anthropic, pace.chunks), interval: pace.interval, timer: None }
-    } else if pace.chunks == rendered.pace.chunks {
-        Timed::whole(pick(&rendered.burst))
+    let paced = || answer(&ask(), Some(&text()));
+    let (kind, body) = if !wants_stream(&body) {
+        ("application/json", Timed::whole(pick(&answers.whole)))
+    } else if calls.is_some() || pace.interval.is_zero() && pace.chunks == rendered.pace.chunks {
+        (EVENTS, Timed::whole(pick(&answers.burst)))
+    } else if pace.interval.is_zero() {
+        (EVENTS, Timed::whole(burst(anthropic, &paced(), pace.chunks)))
     } else {
-        Timed::whole(burst(anthropic, pace.chunks))
+        let queue = frames(anthropic, &paced(), pace.chunks);
+        (EVENTS, Timed { queue, interval: pace.interval, timer: None })
     };
-    Ok(reply_with("text/event-stream; charset=utf-8", body))
+    if calls.is_some() {
+        rendered.heard().call();
+    }
+    Ok(reply_with(kind, body))
 }
 
 fn reply_with(kind: &'static str, body: Timed) -> Response<Timed> {
