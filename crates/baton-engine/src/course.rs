@@ -10,9 +10,7 @@
 use std::sync::Arc;
 
 use baton_audit::{DecisionKind, HandoffNote, Hash, PackageNote, Receipt, ToolNote};
-use baton_dialect::{
-    AnswerContext, JoinEnd, Joiner, Marks, StreamOptions, TurnAnswer, join_answers, stream_usage,
-};
+use baton_dialect::{AnswerContext, JoinEnd, Joiner, StreamOptions, TurnAnswer, join_answers, stream_usage};
 use baton_model::{Fault, FinishReason, NanoUsd, Part, Target, Usage};
 use baton_policy::{Actions, Candidate, Current, Inputs, Reason, Row, RunEvent};
 use baton_run::{CallResult, Cause, Effect, Event, Finish, Guard, History, Machine, ToolCall, TurnEnd};
@@ -21,7 +19,6 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use crate::attempt::{Body, Failed, NoAnswer, Opened, WholeTurn, answer_id, created};
-use crate::consider::keys;
 use crate::engine::{internal, not_recordable};
 use crate::flow::Flow;
 use crate::leg::{Leg, LegTerms};
@@ -29,7 +26,7 @@ use crate::plot::plot;
 use crate::report::Report;
 use crate::run::{Choice, Run};
 use crate::sticky::{Held, Key};
-use crate::{Engine, Head, Refusal, Reply, ReplyBody};
+use crate::{Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
 
 /// How many tools of one turn run at the same time.
 const TOOLS_AT_ONCE: usize = 8;
@@ -53,9 +50,10 @@ impl Course {
         table: &[Row],
         order: &[u32],
         rule: Option<&Actions>,
+        moved: bool,
         tools: Option<ToolSet>,
     ) -> Result<Self, Option<&'static str>> {
-        let (machine, legs) = plot(run, inputs, table, order, rule, tools.as_ref())?;
+        let (machine, legs) = plot(run, inputs, table, order, rule, moved, tools.as_ref())?;
         Ok(Self { machine, legs: Arc::new(legs), basis: Box::new(inputs.clone()), tools })
     }
 
@@ -330,14 +328,13 @@ impl Way {
         let Some(marks) = &self.run.marks else { return };
         let Some(target) = self.target(self.report.later.unwrap_or(self.machine.active())) else { return };
         let ask = &self.client;
-        let marks = Marks { answered: Vec::new(), before: marks.now, now: None };
-        let named = keys(ask, &marks);
+        let named = self.run.keys_from_now_on(marks);
         let calls = self.report.emitted.iter().cloned().map(Key::Call);
         let handed = self.report.later.is_some()
             || self.machine.moves().iter().any(|moved| !moved.undone)
             || self.basis.run.is_some();
         let current = Current { target, cached_tokens: self.report.last_input() };
-        let keys = named.chain(calls);
+        let keys = named.into_iter().chain(calls);
         self.engine.outlook.sticky.put(&ask.caller.principal, keys, &Held { current, handed });
     }
 
@@ -363,6 +360,17 @@ impl Way {
             .filter_map(|member| self.candidate(member))
             .filter(|candidate| Some(&candidate.target) != failed)
             .collect()
+    }
+
+    /// The answer to a request whose run was stopped before anybody was asked.
+    fn without_a_turn(&self) -> Refusal {
+        let mut refusal = Refusal::new(
+            RefusalKind::Unmet,
+            "the first answer alone could cost more than the budget of the run allows",
+        );
+        refusal.code = Some(Guard::Budget.as_str().to_owned());
+        refusal.head = Some(Box::new(Head { reason: Guard::Budget.as_str(), ..self.no_head() }));
+        refusal
     }
 
     fn no_head(&self) -> Head {

@@ -163,7 +163,11 @@ impl Engine {
             Some(rule) => Some(self.open_more_tools(ask.mcp_servers.as_ref(), &rule.then.mcp_servers).await?),
             None => tools,
         };
-        let course = match Course::of(&run, &inputs, &table, &order, rule.map(|rule| &rule.then), tools) {
+        // A rule hands over only where rules may.
+        let handoff = handoff.filter(|_| run.pool.handoff.by_rules());
+        run.handed = handoff.is_some() || inputs.run.is_some();
+        let actions = rule.map(|rule| &rule.then);
+        let course = match Course::of(&run, &inputs, &table, &order, actions, handoff.is_some(), tools) {
             Ok(course) => Some(course),
             Err(disabled) => {
                 run.disabled = disabled;
@@ -171,8 +175,6 @@ impl Engine {
             }
         };
         self.observe(&mut run, candidates.first())?;
-        // A rule hands over only where rules may.
-        let handoff = handoff.filter(|_| run.pool.handoff.by_rules());
         let from = handoff.and(inputs.current.as_ref()).map(|current| current.target.clone());
         run.plan = Some((inputs, table));
         let mut candidates = candidates.into_iter();

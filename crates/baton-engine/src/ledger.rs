@@ -17,7 +17,7 @@ use tracing::Span;
 use crate::Engine;
 use crate::features::estimate;
 use crate::health::{Attempted, Form, HealthBoard};
-use crate::sticky::{Held, Key, Sticky};
+use crate::sticky::{Conversation, Held, Sticky};
 
 /// An attempt whose decision is written and whose outcome is not.
 ///
@@ -62,7 +62,7 @@ pub(crate) struct Terms {
     /// How long the target rests that does not say for how long.
     pub(crate) cooldown: Duration,
     /// Whose conversation it is, where the policy looks at that: principal and session.
-    pub(crate) conversation: Option<(String, String)>,
+    pub(crate) conversation: Option<Conversation>,
 }
 
 /// What has been learnt of an attempt so far.
@@ -214,13 +214,11 @@ impl OpenAttempt {
         }
         .emit();
         self.tell(fault);
-        if let Some((principal, session)) =
-            self.terms.conversation.as_ref().filter(|_| status == OutcomeStatus::Ok)
-        {
+        if let Some(conversation) = self.terms.conversation.take().filter(|_| status == OutcomeStatus::Ok) {
             let cached = counted.map_or(self.terms.input_estimate, |usage| usage.input_tokens);
             let current = Current { target: self.target.clone(), cached_tokens: cached };
-            let held = Held { current, handed: false };
-            self.sticky.put(principal, [Key::Session(session.clone())], &held);
+            let held = Held { current, handed: conversation.handed };
+            self.sticky.put(&conversation.principal, conversation.keys, &held);
         }
         self.record_span(&outcome);
         // Space was reserved with the decision, so this fails only with the disk itself. The

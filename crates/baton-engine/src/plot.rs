@@ -21,6 +21,7 @@ pub(crate) fn plot(
     table: &[Row],
     order: &[u32],
     rule: Option<&Actions>,
+    moved: bool,
     tools: Option<&ToolSet>,
 ) -> Result<(Machine, LegTerms), Option<&'static str>> {
     let wishes = &run.ask.handoff;
@@ -45,7 +46,7 @@ pub(crate) fn plot(
     let disabled = disabled(run.ask.dialect, &run.ask.body);
     let disabled = disabled.or((order.len() < 2).then_some("no other model of the pool is eligible"));
     let offered = many && mode.by_model() && disabled.is_none();
-    if !offered && tools.is_none() {
+    if !offered && !moved && tools.is_none() {
         // Without tools of its own the gateway has nothing to do between two turns.
         return Err(disabled.filter(|_| mode.by_model()));
     }

@@ -9,10 +9,11 @@ use baton_model::{DecisionId, RunId, Target};
 use baton_policy::{Candidate, Inputs, PLANNER_VERSION, Reason, Row};
 use tokio::time::Instant;
 
-use crate::consider::{Considered, credentials};
+use crate::consider::{Considered, credentials, keys};
 use crate::health::{Form, Keys, Picked, Probe};
 use crate::leg::Leg;
 use crate::prepare::Converted;
+use crate::sticky::{Conversation, Key};
 use crate::{Ask, Engine, Head, Pool, Settings};
 
 /// One request on its way.
@@ -52,6 +53,8 @@ pub(crate) struct Run {
     pub(crate) tools_run: Vec<ToolNote>,
     /// Why no hand-over is offered, where there could be one.
     pub(crate) disabled: Option<&'static str>,
+    /// Whether the conversation was handed over to where it is.
+    pub(crate) handed: bool,
     /// Whether a decision was made.
     begun: bool,
 }
@@ -94,6 +97,7 @@ impl Run {
             marks,
             tools_run: Vec::new(),
             disabled: None,
+            handed: false,
             begun: false,
         }
     }
@@ -123,11 +127,26 @@ impl Run {
     }
 
     /// Whose conversation it is, where the policy looks at where conversations are.
-    pub(crate) fn conversation(&self) -> Option<(String, String)> {
-        let needs = self.pool.policy.needs(&self.ask.wishes);
-        let session =
-            self.ask.labels.session.as_ref().filter(|_| needs.conversation && self.marks.is_none())?;
-        Some((self.ask.caller.principal.clone(), session.clone()))
+    pub(crate) fn conversation(&self) -> Option<Conversation> {
+        // A longer run notes at its end where the conversation is.
+        if self.leg.is_some() {
+            return None;
+        }
+        let keys = match &self.marks {
+            Some(marks) => self.keys_from_now_on(marks),
+            None => {
+                let wanted = self.pool.policy.needs(&self.ask.wishes).conversation;
+                self.ask.labels.session.iter().filter(|_| wanted).cloned().map(Key::Session).collect()
+            }
+        };
+        let principal = self.ask.caller.principal.clone();
+        (!keys.is_empty()).then_some(Conversation { principal, keys, handed: self.handed })
+    }
+
+    /// By what the conversation is known when the client goes on with it.
+    pub(crate) fn keys_from_now_on(&self, marks: &Marks) -> Vec<Key> {
+        let marks = Marks { answered: Vec::new(), before: marks.now, now: None };
+        keys(&self.ask, &marks).collect()
     }
 
     /// The right to try a target that may be well again, if this request has it.
@@ -160,6 +179,7 @@ impl Run {
             marks: None,
             tools_run: Vec::new(),
             disabled: None,
+            handed: false,
             begun: true,
         }
     }

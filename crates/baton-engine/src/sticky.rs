@@ -24,6 +24,15 @@ pub(crate) enum Key {
     Prefix(u128),
 }
 
+/// A conversation, as an answer to it is noted.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    pub(crate) principal: String,
+    pub(crate) keys: Vec<Key>,
+    /// Whether it was handed over to where it is.
+    pub(crate) handed: bool,
+}
+
 /// Where a conversation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {

@@ -8,6 +8,9 @@ use serde::Deserialize;
 /// The longest reason of a model's that is kept.
 const LONGEST_REASON: usize = 500;
 
+/// The most calls of a turn that go into the history: no vendor takes more in one message.
+const MOST_CALLS: usize = 128;
+
 /// Who carries a call out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallKind {
@@ -59,7 +62,16 @@ impl Call {
 
 /// The calls among the parts. One without an id, or with another's, gets an id of its own.
 pub(crate) fn calls_of(parts: &mut Vec<Part>, turn: u32, kind: impl Fn(&str) -> CallKind) -> Vec<Call> {
-    parts.retain(|part| !matches!(&part.kind, PartKind::Text(text) if text.is_empty()));
+    let mut room = MOST_CALLS;
+    parts.retain(|part| match &part.kind {
+        PartKind::Text(text) => !text.is_empty(),
+        PartKind::ToolCall { .. } => {
+            let fits = room > 0;
+            room = room.saturating_sub(1);
+            fits
+        }
+        _ => true,
+    });
     let mut seen = BTreeSet::new();
     let mut calls = Vec::new();
     for (at, part) in parts.iter().enumerate() {

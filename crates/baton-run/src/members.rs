@@ -1,5 +1,7 @@
 //! Who may have the conversation, and the hidden tools that hand it over.
 
+use std::sync::LazyLock;
+
 use baton_model::{RawJson, Tool};
 use serde_json::json;
 
@@ -113,14 +115,21 @@ impl Members {
             description: Some(format!(
                 "Hand the conversation over to {name}, which then answers in your place.{about}"
             )),
-            parameters: RawJson::of(&schema(self.package)).ok(),
+            parameters: schema(self.package),
             strict: None,
             cache: None,
         }
     }
 }
 
-fn schema(package: bool) -> serde_json::Value {
+/// The arguments of a transfer: written once, for they are part of every prompt.
+fn schema(package: bool) -> Option<RawJson> {
+    static REASON: LazyLock<Option<RawJson>> = LazyLock::new(|| RawJson::of(&written(false)).ok());
+    static PACKAGE: LazyLock<Option<RawJson>> = LazyLock::new(|| RawJson::of(&written(true)).ok());
+    if package { PACKAGE.clone() } else { REASON.clone() }
+}
+
+fn written(package: bool) -> serde_json::Value {
     let text = |description: &str| json!({"type": "string", "description": description});
     let reason = text("Why it should take over, in one sentence.");
     let properties = if package {

@@ -119,8 +119,7 @@ fn ten_turns_are_the_most_without_a_word_from_the_client() {
         for pool in POOLS {
             for way in WAYS {
                 let a = pool[0];
-                let nobody =
-                    || (0, says_and_calls("Hm.", vec![("transfer_to_nobody".to_owned(), json!({}))]));
+                let nobody = || (0, calls(vec![("transfer_to_nobody".to_owned(), json!({}))]));
                 let fixture = talking(pool, (0..12).map(|_| nobody()).collect(), "").await;
                 let body = json!({"model": pool, "messages": user("go")});
                 let (answer, said) = asked(&fixture.baton, way, body).await;
@@ -231,6 +230,31 @@ fn what_has_no_price_is_beyond_every_budget() {
             assert_eq!((said.text.as_str(), said.finish.as_str()), ("Wait.", "length"), "{pool:?}");
             assert_eq!(saw(&fixture, pool[1]).len(), 0, "{pool:?}");
             assert!(story(&fixture, &answer).await.last().expect("one").contains("stop budget_reached"));
+        }
+    });
+}
+
+#[test]
+fn a_budget_that_the_first_turn_could_exceed_stops_the_run_before_any_call() {
+    run(async {
+        for pool in POOLS {
+            for way in WAYS {
+                let fixture = talking(pool, vec![(0, says("x"))], PRICES).await;
+                let body = json!({
+                    "model": pool,
+                    "messages": user("go"),
+                    "max_tokens": 50,
+                    "stream": way.1,
+                    "handoff_config": {"constraints": {"max_cost": 0.000_001}},
+                });
+                let path = if way.0 == Surface::Chat { "/v1/chat/completions" } else { "/v1/messages" };
+                let answer = fixture.baton.post(path, &body).await;
+                let case = format!("{pool:?} {way:?} {answer:?}");
+                assert!(answer.status < 500, "{case}");
+                assert_eq!(saw(&fixture, pool[0]).len() + saw(&fixture, pool[1]).len(), 0, "{case}");
+                let recorded = fixture.baton.get("/v1/decisions?limit=5").await.expect(200).json();
+                assert!(recorded.to_string().contains("budget_reached"), "{case}: {recorded}");
+            }
         }
     });
 }

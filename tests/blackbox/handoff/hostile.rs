@@ -161,7 +161,7 @@ fn every_call_of_a_wide_turn_has_one_answer() {
             let anthropic = FakeUpstream::start(Script::default()).await.expect("a fake upstream");
             let (to, arguments) = transfer(POOL[1], "r");
             let mut wide: Vec<(String, Value)> = vec![("transfer_to_nobody".to_owned(), json!({}))];
-            wide.extend((0..127).map(|_| (to.clone(), arguments.clone())));
+            wide.extend((0..999).map(|_| (to.clone(), arguments.clone())));
             openai.then(Step::Say(Said::Calls(wide)));
             openai.then(Step::Say(Said::Text("enough".to_owned())));
             let baton = Baton::start(&Fixture::config(&openai, &anthropic, "")).await;

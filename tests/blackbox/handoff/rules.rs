@@ -33,7 +33,7 @@ fn go(word: &str, session: &str) -> Value {
 fn a_rule_moves_a_conversation_at_the_start_of_a_request() {
     run(async {
         for pool in POOLS {
-            for mode in ["both"] {
+            for mode in ["both", "rules"] {
                 let fixture = talking(pool, Vec::new(), &desk(pool, mode)).await;
                 for way in WAYS {
                     let [a, b] = pool;

@@ -7,8 +7,8 @@ use baton_model::{RawJson, Target};
 use futures_util::{StreamExt, stream};
 
 use super::{
-    Body, Bytes, Event, Fault, FinishReason, Flow, JoinEnd, Opened, Receipt, Refusal, Reply, ReplyBody,
-    Stage, TurnEnd, Way, internal, not_recordable,
+    Body, Bytes, Event, Fault, FinishReason, Flow, JoinEnd, Joiner, Opened, Receipt, Refusal, Reply,
+    ReplyBody, Stage, TurnEnd, Way, internal, not_recordable,
 };
 use crate::flow::keep_alive;
 use crate::kept::KeptAlive;
@@ -23,6 +23,10 @@ struct Streaming {
     receipt: Receipt,
     /// What the client gets next.
     pieces: VecDeque<Bytes>,
+    /// What the present turn wrote that the client has not been given.
+    frame: Vec<Bytes>,
+    /// The last turn of which the client saw nothing.
+    unseen: Option<(Joiner, Vec<Bytes>)>,
     /// Whether the client has been given content.
     begun: bool,
     over: bool,
@@ -33,9 +37,7 @@ impl Way {
     pub(super) async fn streamed(mut self) -> Result<Reply, Refusal> {
         let opened = match self.advance(Event::Begin).await {
             Stage::Turn(opened) => opened,
-            Stage::End(_) => {
-                return Err(Refusal::failed(internal("the run ended before its first turn"), self.no_head()));
-            }
+            Stage::End(_) => return Err(self.without_a_turn()),
             Stage::Failed(refusal) => return Err(*refusal),
         };
         let mut streaming = Streaming::new(self, *opened)?;
@@ -68,6 +70,8 @@ impl Streaming {
             target,
             receipt,
             pieces: VecDeque::new(),
+            frame: Vec::new(),
+            unseen: None,
             begun: false,
             over: false,
         })
@@ -91,7 +95,8 @@ impl Streaming {
                 if self.begun {
                     return Ok(Some(piece));
                 }
-                // Of a turn that the client sees nothing of, it does not see the frame either.
+                // Of a turn that the client sees nothing of, it gets the frame only if it is the last one.
+                self.frame.push(piece);
                 continue;
             }
             let Some(flow) = self.flow.take() else { return Ok(None) };
@@ -103,6 +108,8 @@ impl Streaming {
             let Some(join) = pump.into_join() else { return Ok(None) };
             if self.begun {
                 self.way.joiner = Some(join.joiner);
+            } else {
+                self.unseen = Some((join.joiner, std::mem::take(&mut self.frame)));
             }
             let (dialect, parts, stop_sequence) = join.said.into_parts();
             self.way.report.turn(&self.way.machine, &self.target, &ended, self.receipt);
@@ -144,6 +151,10 @@ impl Streaming {
         let extras: Vec<(&str, RawJson)> = extras.iter().map(|(key, value)| (*key, value.clone())).collect();
         let usage = Some(way.machine.usage()).filter(|_| way.report.knows_usage());
         let end = JoinEnd { finish, stop_sequence, usage, extras: &extras };
+        if let Some((joiner, frame)) = self.unseen.take().filter(|_| !self.begun) {
+            way.joiner = Some(joiner);
+            self.pieces.extend(frame);
+        }
         let mut out = Vec::new();
         if let Some(joiner) = &mut way.joiner {
             joiner.finish(&end, &mut out);

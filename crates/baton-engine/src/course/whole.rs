@@ -24,7 +24,7 @@ impl Way {
         let mut done = Done::default();
         let event = match self.advance(Event::Begin).await {
             Stage::Turn(opened) => self.ended(*opened, &mut done)?,
-            Stage::End(finish) => return self.reply(done, finish).await,
+            Stage::End(_) => return Err(self.without_a_turn()),
             Stage::Failed(refusal) => return Err(*refusal),
         };
         let effect = self.machine.step(event);

@@ -23,8 +23,7 @@ pub(crate) fn join_answers(
     let (Some(first), Some(last), Some(said)) = (turns.first(), turns.last(), messages.last()) else {
         return Err(no_turn());
     };
-    let body = parse(last.raw.clone())?;
-    let mut choices: Vec<Bytes> = choices(&body);
+    let mut choices = said.choices.clone();
     let word = finish_word(end.finish);
     let mut edits: Edits<'_> =
         vec![("message", Some(said.message.rewrite(&message(&messages)).concat().into()))];
@@ -32,7 +31,7 @@ pub(crate) fn join_answers(
         edits.push(("finish_reason", Some(to_json(word).into())));
     }
     if let Some(choice) = choices.first_mut() {
-        *choice = parse(choice.clone())?.rewrite(&edits).concat().into();
+        *choice = said.choice.rewrite(&edits).concat().into();
     }
     let created = first.answer.created.unwrap_or(context.created);
     let mut edits: Edits<'_> = vec![
@@ -45,11 +44,15 @@ pub(crate) fn join_answers(
         edits.push(("usage", end.usage.map(|usage: Usage| to_json(&WireUsage::from(&usage)).into())));
     }
     push_extras(&mut edits, end.extras);
-    Ok(body.rewrite(&edits).concat())
+    Ok(said.body.rewrite(&edits).concat())
 }
 
 /// What one turn said, raw and read.
 struct Said<'a> {
+    body: RawObject,
+    choices: Vec<Bytes>,
+    /// The first of them, read.
+    choice: RawObject,
     message: RawObject,
     turn: &'a TurnAnswer<'a>,
 }
@@ -57,9 +60,11 @@ struct Said<'a> {
 impl<'a> Said<'a> {
     fn of(turn: &'a TurnAnswer<'a>) -> Result<Self, Fault> {
         let body = parse(turn.raw.clone())?;
-        let choice = choices(&body).into_iter().next();
-        let choice = parse(choice.ok_or_else(|| malformed("the provider's answer has no choices"))?)?;
-        Ok(Self { message: object(&choice, "message"), turn })
+        let choices = choices(&body);
+        let first = choices.first().cloned();
+        let choice = parse(first.ok_or_else(|| malformed("the provider's answer has no choices"))?)?;
+        let message = object(&choice, "message");
+        Ok(Self { body, choices, choice, message, turn })
     }
 
     fn text(&self) -> String {
