@@ -252,7 +252,8 @@ fn a_budget_that_the_first_turn_could_exceed_stops_the_run_before_any_call() {
                 let case = format!("{pool:?} {way:?} {answer:?}");
                 assert!(answer.status < 500, "{case}");
                 assert_eq!(saw(&fixture, pool[0]).len() + saw(&fixture, pool[1]).len(), 0, "{case}");
-                let recorded = fixture.baton.get("/v1/decisions?limit=5").await.expect(200).json();
+                let id = answer.header("x-baton-decision-id");
+                let recorded = fixture.baton.get(&format!("/v1/decisions/{id}")).await.expect(200).json();
                 assert!(recorded.to_string().contains("budget_reached"), "{case}: {recorded}");
             }
         }
