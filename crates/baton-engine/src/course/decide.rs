@@ -124,6 +124,10 @@ impl Way {
             Guard::Budget => RunEvent::BudgetReached(limits.budget.unwrap_or_default()),
             Guard::MaxTurns | Guard::Rule => RunEvent::MaxTurns(self.machine.turn()),
         };
+        if guard != Guard::Rule {
+            // A plan that was made for a turn that does not come is no part of the end.
+            self.run.plan = None;
+        }
         let ruled = self.report.planned.take().filter(|_| guard == Guard::Rule);
         self.record(DecisionKind::Stop, None, from, ruled.unwrap_or_else(|| Reason::in_run(event)))
     }
