@@ -26,7 +26,7 @@ use crate::plot::plot;
 use crate::report::Report;
 use crate::run::{Choice, Run};
 use crate::sticky::{Held, Key};
-use crate::{Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
+use crate::{Ask, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
 
 /// How many tools of one turn run at the same time.
 const TOOLS_AT_ONCE: usize = 8;
@@ -52,15 +52,16 @@ impl Course {
         rule: Option<&Actions>,
         moved: bool,
         tools: Option<ToolSet>,
-    ) -> Result<Self, Option<&'static str>> {
+    ) -> Result<Box<Self>, Option<&'static str>> {
         let (machine, legs) = plot(run, inputs, table, order, rule, moved, tools.as_ref())?;
-        Ok(Self { machine, legs: Arc::new(legs), basis: Box::new(inputs.clone()), tools })
+        Ok(Box::new(Self { machine, legs: Arc::new(legs), basis: Box::new(inputs.clone()), tools }))
     }
 
-    /// Answers.
+    /// Answers. `client` is the request as it was sent, `run` has it as the rules want it at its start.
     pub(crate) async fn begin(
-        mut self,
+        mut self: Box<Self>,
         engine: &Arc<Engine>,
+        client: Arc<Ask>,
         run: Run,
         choice: Choice,
         others: Vec<Candidate>,
@@ -83,7 +84,7 @@ impl Course {
         });
         let way = Way {
             engine: Arc::clone(engine),
-            client: Arc::clone(&run.ask),
+            client,
             run,
             machine: self.machine,
             legs: self.legs,
@@ -104,7 +105,7 @@ impl Course {
 struct Way {
     engine: Arc<Engine>,
     /// The request as the client sent it; rules change copies of it.
-    client: Arc<crate::Ask>,
+    client: Arc<Ask>,
     run: Run,
     machine: Machine,
     legs: Arc<LegTerms>,

@@ -193,7 +193,7 @@ impl Engine {
         let retries = if last_resort { 0 } else { policy.document.fallback.retries };
         if let Some(course) = course {
             let others = candidates.collect();
-            return Box::pin(course.begin(self, run, choice, others, retries)).await;
+            return Box::pin(course.begin(self, ask, run, choice, others, retries)).await;
         }
         match self.drive(&mut run, choice, candidates, retries).await {
             Ok(Opened { head, body: Body::Whole(bytes), .. }) => {

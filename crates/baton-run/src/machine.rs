@@ -222,7 +222,7 @@ impl Machine {
 
     fn next_turn(&mut self) -> Effect {
         if self.turns >= self.max_turns {
-            return Effect::Stop(Guard::MaxTurns);
+            return self.halt(Guard::MaxTurns);
         }
         if self.terms.limits.budget.is_some() {
             self.phase = Phase::Pricing;
@@ -242,8 +242,19 @@ impl Machine {
         // What has no price could cost anything.
         match cost.and_then(|cost| self.spent.0.checked_add(cost.0)) {
             Some(sum) if sum <= budget.0 => self.begin_turn(),
-            _ => Effect::Stop(Guard::Budget),
+            _ => self.halt(Guard::Budget),
         }
+    }
+
+    /// Ends the run before a turn. A hand-over whose target is not asked any more has not happened.
+    fn halt(&mut self, guard: Guard) -> Effect {
+        if matches!(self.cause, Cause::HandedOver | Cause::Ruled)
+            && let Some(moved) = self.moves.pop()
+        {
+            self.active = moved.from;
+            self.hop -= 1;
+        }
+        Effect::Stop(guard)
     }
 
     fn ended(&mut self, end: TurnEnd) -> Effect {

@@ -121,6 +121,27 @@ fn a_rule_changes_settings_and_instructions_from_a_turn_on() {
 }
 
 #[test]
+fn a_rule_that_always_holds_says_its_instructions_once() {
+    run(async {
+        for pool in POOLS {
+            let mcp = Mcp::start().await;
+            let rules = "      - { name: always, prepend: Be brief now. }";
+            let fixture = with_server(&mcp, &route(pool, "both", rules)).await;
+            for way in WAYS {
+                says_next(&fixture, pool[0], calls(vec![query("cats")]));
+                says_next(&fixture, pool[0], says("Cats."));
+                asked(&fixture.baton, way, ask()).await;
+                let seen = saw(&fixture, pool[0]);
+                for seen in &seen[seen.len() - 2..] {
+                    let text = seen.json().to_string();
+                    assert_eq!(text.matches("Be brief now.").count(), 1, "{pool:?} {way:?} {text}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn a_rule_limits_turns_and_brings_servers() {
     run(async {
         for pool in POOLS {

@@ -34,8 +34,8 @@ impl Way {
                     Verdict::Selected | Verdict::Eligible { .. } => None,
                 });
                 self.run.plan = Some((inputs, table));
+                self.report.planned = Some(reason);
                 if granted {
-                    self.report.planned = Some(reason);
                     return Event::Granted;
                 }
                 let name = self.machine.terms().members.name(to);
@@ -56,13 +56,13 @@ impl Way {
             return Ok(Ruling::Stay);
         };
         let rule = plan.rule.and_then(|at| policy.document.rules.get(usize::try_from(at).ok()?));
+        self.run.converted = Converted::default();
         let Some(rule) = rule else {
             self.run.ask = Arc::clone(&self.client);
             return Ok(Ruling::Stay);
         };
         let effects = changed(&self.client, &rule.then).map_err(baton_dialect::DecodeError::from)?;
         self.run.ask = effects.map_or_else(|| Arc::clone(&self.client), |(ask, _wordless)| Arc::new(ask));
-        self.run.converted = Converted::default();
         if let Some(most) = rule.then.max_turns {
             self.machine.limit_turns(most);
         }
