@@ -10,6 +10,8 @@
 // The attribute tells clippy that helpers belong to tests as well.
 #[cfg(test)]
 mod blackbox {
+    mod admin;
+    mod audit;
     mod bad_input;
     mod cli;
     mod handoff;

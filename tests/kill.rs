@@ -1,28 +1,46 @@
 //! Kills the gateway under load, again and again, and looks for losses.
 //!
 //! Each round sends streamed and whole requests on both surfaces over providers of both dialects,
-//! and ends the process with `SIGKILL` at a random moment. After the last round the gateway is
-//! started once more and asked to end, which drains its journal into the store. Then SQL in the
-//! store is held against the client's log and the log of the upstream.
+//! and ends the process: with `SIGKILL` at a random moment, from within at a place around the commit
+//! that its journal or relay comes to, or in order. After the last round the gateway is started once
+//! more and asked to end, which drains its journal into the store. Then SQL in the store is held
+//! against the client's log and the log of the upstream.
 //!
-//! `BATON_KILL_ROUNDS` says how many rounds there are over all four set-ups; `BATON_KILL_SEED`
-//! repeats a run.
+//! `BATON_KILL_ROUNDS`, `BATON_KILL_COMMITS` and `BATON_KILL_STOPS` say how many rounds of these three
+//! there are over all four set-ups, `BATON_KILL_ANSWERS` how many answers the longest may wait for;
+//! `BATON_KILL_SEED` repeats a run.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(clippy::print_stdout, reason = "the figures are what this test is run for")]
 
+use std::os::unix::process::ExitStatusExt;
 use std::time::{Duration, Instant};
 
 use baton_testkit::checker::{Findings, check};
-use baton_testkit::client::{Entry, Kind, Load, Loop, Surface};
+use baton_testkit::client::{Entry, Kind, Load, Loop, Surface, Verdict};
 use baton_testkit::fake::{FakeUpstream, Script};
 use baton_testkit::postgres::Database;
 use baton_testkit::process::Setup;
 use baton_testkit::rows::{Store, decisions};
 
 const DEFAULT_ROUNDS: u32 = 20;
+const DEFAULT_COMMITS: u32 = 8;
+const DEFAULT_STOPS: u32 = 8;
+const DEFAULT_ANSWERS: u32 = 400;
+/// The places around a commit, and how often they are passed before the process dies there: entries
+/// are many, syncs fewer, and the relay moves a batch at a time.
+const PLACES: [(&str, u64); 6] = [
+    ("before_write", 1_000),
+    ("after_write", 1_000),
+    ("before_sync", 200),
+    ("after_sync", 200),
+    ("mid_relay", 6),
+    ("after_relay_before_ack", 6),
+];
 /// With Postgres it must be given. It guards nothing here.
 const MASTER_KEY: &str = "a2lsbC10ZXN0LW1hc3Rlci1rZXktMzItYnl0ZXMhISE=";
+/// The signal of a process that ends itself.
+const ABORTED: i32 = 6;
 const WAIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,6 +80,17 @@ async fn check_postgres(latency: Duration) {
     database.remove().await.unwrap();
 }
 
+/// How a round ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// By `SIGKILL`, at a random moment.
+    Killed,
+    /// By itself, around a commit.
+    Committing,
+    /// In order, by `SIGTERM`.
+    Stopped,
+}
+
 /// One set-up through all of its rounds.
 struct Run {
     setup: Setup,
@@ -86,20 +115,25 @@ impl Run {
     }
 
     async fn finish(mut self, name: &str, store: &Store<'_>) {
-        let rounds = rounds().div_ceil(4);
-        println!("{name}, upstream {:?}: {rounds} rounds, BATON_KILL_SEED={}", self.latency, self.dice.seed);
+        let rounds = |variable, otherwise| number(variable, otherwise).div_ceil(4);
+        let (kills, commits, stops) = (
+            rounds("BATON_KILL_ROUNDS", DEFAULT_ROUNDS),
+            rounds("BATON_KILL_COMMITS", DEFAULT_COMMITS),
+            rounds("BATON_KILL_STOPS", DEFAULT_STOPS),
+        );
+        println!(
+            "{name}, upstream {:?}: {kills} kills at random, {commits} around a commit, {stops} stops in order, \
+             BATON_KILL_SEED={}",
+            self.latency, self.dice.seed
+        );
+        let endings = [(Ending::Killed, kills), (Ending::Committing, commits), (Ending::Stopped, stops)];
+        let endings = endings.into_iter().flat_map(|(ending, times)| (0..times).map(move |_| ending));
         let mut client = Vec::new();
         let mut slowest_start = Duration::ZERO;
-        for round in 0..rounds {
-            let began = Instant::now();
-            let process = self.setup.start().await.unwrap();
-            slowest_start = slowest_start.max(began.elapsed());
-            let load = load(self.setup.address(), round).start();
-            // The moment is a number of answers and not a time: it does not depend on the machine.
-            let moment = 20 + self.dice.below(400);
-            assert!(load.logged(moment, WAIT).await, "{moment} answers did not come:\n{}", process.stderr());
-            process.kill().await.unwrap();
-            client.extend(load.stop().await);
+        for (round, ending) in endings.enumerate() {
+            let (log, start) = self.round(round, ending).await;
+            slowest_start = slowest_start.max(start);
+            client.extend(log);
         }
         let process = self.setup.start().await.unwrap();
         let stderr = process.stderr();
@@ -108,6 +142,35 @@ impl Run {
         let findings = check(&client, &self.fake.seen(), &decisions(store).await.unwrap());
         println!("{name}, upstream {:?}: {findings}; slowest start {slowest_start:?}", self.latency);
         judge(&client, &findings, &stderr);
+    }
+
+    /// One life of the gateway: what its clients know, and how long it took to be ready.
+    async fn round(&mut self, round: usize, ending: Ending) -> (Vec<Entry>, Duration) {
+        let began = Instant::now();
+        let place = (ending == Ending::Committing).then(|| self.dice.place());
+        let armed = place.as_deref().map(|place| ("BATON_FAILPOINTS", place));
+        let process = self.setup.start_with(armed.as_slice()).await.unwrap();
+        let start = began.elapsed();
+        let running = load(self.setup.address(), round).start();
+        if ending == Ending::Committing {
+            let status = process.ended(WAIT).await.unwrap();
+            assert_eq!(status.signal(), Some(ABORTED), "it did not die at {place:?}: {status}");
+            return (running.stop().await, start);
+        }
+        // The moment is a number of answers and not a time: it does not depend on the machine.
+        let most = u64::from(number("BATON_KILL_ANSWERS", DEFAULT_ANSWERS));
+        let moment = 20 + self.dice.below(most);
+        assert!(running.logged(moment, WAIT).await, "{moment} answers did not come:\n{}", process.stderr());
+        if ending == Ending::Killed {
+            process.kill().await.unwrap();
+            return (running.stop().await, start);
+        }
+        let (status, log) = tokio::join!(process.terminate(WAIT), running.stop_when_gone());
+        assert!(status.unwrap().success(), "it did not end in order");
+        // Who was let in is answered to the end.
+        let cut = log.iter().find(|entry| entry.status == Some(200) && entry.verdict != Verdict::Ok);
+        assert!(cut.is_none(), "a stop cut an answer off: {cut:?}");
+        (log, start)
     }
 }
 
@@ -121,7 +184,7 @@ fn judge(client: &[Entry], findings: &Findings, stderr: &str) {
     assert!(findings.is_clean(), "{findings:#?}\n{stderr}");
 }
 
-fn load(server: std::net::SocketAddr, round: u32) -> Load {
+fn load(server: std::net::SocketAddr, round: usize) -> Load {
     let kind = |surface, model: &str, stream| Kind { surface, model: model.to_owned(), stream };
     Load {
         server,
@@ -142,9 +205,8 @@ fn load(server: std::net::SocketAddr, round: u32) -> Load {
     }
 }
 
-fn rounds() -> u32 {
-    std::env::var("BATON_KILL_ROUNDS")
-        .map_or(DEFAULT_ROUNDS, |text| text.parse().expect("BATON_KILL_ROUNDS is a number"))
+fn number(variable: &str, otherwise: u32) -> u32 {
+    std::env::var(variable).map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
 /// Numbers that look random and can be had again.
@@ -160,6 +222,12 @@ impl Dice {
             |text| text.parse().expect("BATON_KILL_SEED is a number"),
         );
         Self { seed, state: seed }
+    }
+
+    /// A place around a commit, and the how-manieth time that it is come to.
+    fn place(&mut self) -> String {
+        let (place, times) = PLACES.get(self.below(PLACES.len() as u64)).expect("one of them");
+        format!("{place}:{}", 2 + self.below(*times))
     }
 
     /// A number below `end`, by a linear congruence: good enough to choose a moment.

@@ -4,14 +4,18 @@
 mod faults;
 mod guards;
 mod hostile;
-mod leaving;
+pub(super) mod leaving;
 mod observed;
 mod offers;
+mod payloads;
 mod pool;
 mod records;
+mod repeats;
 mod rules;
 mod second_hop;
+mod signed;
 mod sticky;
+mod structured;
 mod targets;
 mod traps;
 mod usage;
@@ -20,7 +24,7 @@ use baton_testkit::fake::{FakeUpstream, Said as Script1, Script, Seen, Step};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::support::{Answer, Baton, Fixture, events};
+use super::support::{Answer, Baton, Fixture, baton, events, until};
 use super::v1::answers::{Said, chat, message};
 
 /// The surfaces that a request can come by.
@@ -138,6 +142,17 @@ pub(super) fn extra(answer: &Answer, stream: bool, key: &str) -> Value {
 /// The decisions behind an answer.
 pub(super) async fn decisions(fixture: &Fixture, answer: &Answer) -> Vec<Value> {
     fixture.baton.run_of(answer).await["decisions"].as_array().cloned().expect("decisions")
+}
+
+/// Derives every plan that the server recorded again, in another process; there are so many.
+pub(super) async fn replays(fixture: &Fixture, plans: usize) {
+    let replayed = async || {
+        let arguments = ["policy", "replay", "--last", "1000", "--json"];
+        let said = baton(&fixture.baton.home, &arguments).await.json();
+        assert_eq!(said["differs"], json!([]), "{said}");
+        (said["same"] == json!(plans)).then_some(())
+    };
+    until("every plan is in the store and comes out of its record", replayed).await;
 }
 
 /// The run behind an answer, a line for each decision.

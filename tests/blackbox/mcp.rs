@@ -1,8 +1,10 @@
 //! Tools of MCP servers that the gateway runs: on both surfaces, streamed and not.
 
+mod leaving;
 mod rules;
 mod run_tools;
 mod server;
+mod unknown;
 
 use serde_json::{Value, json};
 

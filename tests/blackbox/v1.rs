@@ -4,7 +4,7 @@ pub(super) mod answers;
 mod chat_completions;
 mod count_tokens;
 mod decisions;
-mod idempotency;
+pub(super) mod idempotency;
 mod messages;
 mod models;
 mod passed;

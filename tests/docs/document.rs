@@ -49,6 +49,33 @@ fn real_answers_have_the_members_that_the_document_names() {
         check(&document, &content["schema"], &real, documented);
         check(&document, &content["schema"], &content["example"], &format!("the example of {documented}"));
     }
+    let key = Command::new(env!("CARGO_BIN_EXE_baton"))
+        .args(["keys", "create", "reader", "--role", "viewer"])
+        .env("BATON_DATA_DIR", server.home.path().join("data"))
+        .output()
+        .expect("the program");
+    let key = format!("x-api-key: {}", String::from_utf8_lossy(&key.stdout).trim());
+    for (path, documented) in [
+        ("/admin/v1/decisions", "/admin/v1/decisions"),
+        (&format!("/admin/v1/decisions/{decision}"), "/admin/v1/decisions/{id}"),
+        ("/admin/v1/decisions/export?format=json", "/admin/v1/decisions/export"),
+        ("/admin/v1/usage?group_by=model", "/admin/v1/usage"),
+        ("/admin/v1/handoffs", "/admin/v1/handoffs"),
+        ("/admin/v1/models/unchosen", "/admin/v1/models/unchosen"),
+        ("/admin/v1/rules/unfired", "/admin/v1/rules/unfired"),
+    ] {
+        let real = get(&server, &[&format!("{url}{path}"), "-H", &key]);
+        let content =
+            &document["paths"][documented]["get"]["responses"]["200"]["content"]["application/json"];
+        check(&document, &content["schema"], &real, documented);
+        check(&document, &content["schema"], &content["example"], &format!("the example of {documented}"));
+    }
+    let feedback = format!("{url}/v1/decisions/{decision}/feedback");
+    let whole = r#"{"correct_target":"echo/hello","score":0.5,"label":"l","comment":"c"}"#;
+    let content = "/paths/~1v1~1decisions~1{id}~1feedback/post/responses/200/content/application~1json";
+    let content = document.pointer(content).expect("the documented answer");
+    check(&document, &content["schema"], &get(&server, &[&feedback, "-d", whole]), "feedback");
+    check(&document, &content["schema"], &content["example"], "the example of feedback");
     for (path, body, schema) in [
         ("/v1/chat/completions", r#"{"model":"echo/helo","messages":[]}"#, "OpenaiError"),
         ("/v1/messages", r#"{"model":"echo/helo","max_tokens":1,"messages":[]}"#, "AnthropicError"),

@@ -8,7 +8,9 @@
 //!   SQLite, and with `--postgres` Postgres as well, whose own time is not counted.
 //! - `instant` is an upstream that answers at once, `10 ms` one behind which a sync can hide.
 
+mod audit;
 mod handoff;
+mod history;
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -21,7 +23,9 @@ use crate::gateway::{Auth, Setup};
 use crate::place::{Place, Profile, on_path, run};
 use crate::postgres::Postgres;
 
+pub(crate) use audit::audit;
 pub(crate) use handoff::handoff;
+pub(crate) use history::history;
 
 /// One column of measurements.
 struct Scenario {
@@ -140,12 +144,17 @@ fn pinned(place: &Place, cpu: &str, name: &str) -> Command {
 }
 
 fn drive(place: &Place, load: &Load<'_>, subject: &Subject<'_>) -> anyhow::Result<Value> {
+    drive_with(place, load, subject, &[])
+}
+
+fn drive_with(place: &Place, load: &Load<'_>, subject: &Subject<'_>, more: &[&str]) -> anyhow::Result<Value> {
     let mut command = pinned(place, "0", "drive");
     command
         .args(["--address", &subject.address.to_string()])
         .args(["--connections", load.connections, "--secs", &load.secs.to_string()])
         .args(["-H", &format!("authorization: Bearer {}", subject.key)]);
     command.args(subject.models.iter().flat_map(|model| ["--model", *model]));
+    command.args(more);
     if let Some(pid) = subject.pid {
         command.args(["--pid", &pid.to_string()]);
     }

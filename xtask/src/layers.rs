@@ -19,8 +19,9 @@ use deny::Deny;
 use graph::{Edge, Graph, Use};
 
 /// Every crate of the workspace with its layer.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("baton", 6),
+    ("baton-admin", 5),
     ("baton-api", 5),
     ("baton-config", 5),
     ("baton-engine", 4),

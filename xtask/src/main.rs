@@ -13,11 +13,13 @@
 mod bench;
 mod child;
 mod conform;
+mod evidence;
 mod gateway;
 mod idle;
 mod layers;
 mod mcp;
 mod openapi;
+mod outage;
 mod place;
 mod plan_bench;
 mod postgres;
@@ -26,6 +28,7 @@ mod routing;
 mod sdk;
 mod steps;
 mod suite;
+mod synced;
 mod tools;
 
 use std::path::PathBuf;
@@ -69,8 +72,32 @@ enum Task {
         #[arg(long, default_value_t = 200)]
         rounds: u32,
     },
+    /// Take the store and the disk away under load, and look for losses.
+    Outage {
+        /// Seconds of each outage.
+        #[arg(long, default_value_t = 60)]
+        secs: u32,
+    },
+    /// Change the audit log in every way, again and again, and look whether it is found.
+    Tamper {
+        /// How many cases of each kind.
+        #[arg(long, default_value_t = 1_000)]
+        cases: u64,
+    },
+    /// Damage a journal at every byte of its end and at random bits, and look what it starts with.
+    Torn {
+        /// How many bits.
+        #[arg(long, default_value_t = 1_000)]
+        flips: u64,
+    },
     /// Run the black-box tests, and derive every decision that they made again.
     Replay,
+    /// Watch the system calls of the gateway: every answer waits for its decision to be on the disk.
+    Synced {
+        /// How many answers.
+        #[arg(long, default_value_t = 1000)]
+        answers: u32,
+    },
     /// Run the unmodified SDKs against the fake upstream and against the gateway.
     Sdk {
         /// Against the fake upstream only.
@@ -115,17 +142,48 @@ enum Bench {
         #[arg(long)]
         postgres: bool,
     },
+    /// What a durable record costs, beside a build without records.
+    Audit {
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 4)]
+        secs: u32,
+        /// How often both builds take turns.
+        #[arg(long, default_value_t = 7)]
+        rounds: u32,
+    },
     /// Hand-offs: one request that two models carry, beside a bare proxy that makes the same two calls.
     Handoff {
         /// Seconds of each measurement.
         #[arg(long, default_value_t = 5)]
         secs: u32,
     },
+    /// A store full of decisions: the first page of every question, usage and hand-overs of a month, and
+    /// the bytes of a decision, while more arrive.
+    History {
+        /// How many decisions; SQLite gets a million at most.
+        #[arg(long, default_value_t = 50_000)]
+        rows: u64,
+        /// Fail when a figure is beyond its bar.
+        #[arg(long)]
+        check: bool,
+    },
     /// A gateway at rest, with an empty folder and no keys: when it is ready, and its memory.
     Idle {
         /// How often it is started.
         #[arg(long, default_value_t = 5)]
         starts: u32,
+    },
+    /// Checking the audit log: records in a second, on one core.
+    Verify {
+        /// How many records.
+        #[arg(long, default_value_t = 2_000_000)]
+        entries: u64,
+    },
+    /// A start with a journal that waits for the store: how long it takes.
+    Restart {
+        /// How many bytes wait.
+        #[arg(long, default_value_t = 1 << 30)]
+        bytes: u64,
     },
     /// What deciding costs: instructions of a plan, of its rules, of reading a request.
     Plan {
@@ -156,8 +214,12 @@ fn run(task: &Task) -> anyhow::Result<()> {
         }
         Task::Layers => layers::check(&place),
         Task::Bench { what: Bench::Chat { secs, postgres } } => bench::chat(&place, *secs, *postgres),
+        Task::Bench { what: Bench::Audit { secs, rounds } } => bench::audit(&place, *secs, *rounds),
         Task::Bench { what: Bench::Handoff { secs } } => bench::handoff(&place, *secs),
+        Task::Bench { what: Bench::History { rows, check } } => bench::history(&place, *rows, *check),
         Task::Bench { what: Bench::Idle { starts } } => idle::idle(&place, *starts),
+        Task::Bench { what: Bench::Verify { entries } } => evidence::verify(&place, *entries),
+        Task::Bench { what: Bench::Restart { bytes } } => evidence::restart(&place, *bytes),
         Task::Bench { what: Bench::Plan { check, keep } } => {
             let kept = match (check, keep) {
                 (_, true) => plan_bench::Kept::Replaced,
@@ -169,7 +231,14 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Openapi { check: true } => openapi::check(&place),
         Task::Openapi { check: false } => openapi::write(&place),
         Task::Kill { rounds } => suite::kill(&place, *rounds),
+        Task::Outage { secs } => outage::outage(&place, *secs),
+        Task::Tamper { cases } => evidence::tamper(&place, *cases),
+        Task::Torn { flips } => evidence::torn(&place, *flips),
         Task::Replay => suite::replay(&place),
+        Task::Synced { answers } => match synced::synced(&place, *answers)? {
+            steps::Went::Through => Ok(()),
+            steps::Went::Skipped(why) => anyhow::bail!(why),
+        },
         Task::Sdk { direct } => sdk::run(&place, !direct),
         Task::Mcp => mcp::check(&place),
         Task::Conform => conform::run(&place),

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 
 use anyhow::Context;
+use serde_json::{Value, json};
 
 use crate::child::free_port;
 use crate::place::{Place, is_root, on_path, run_quietly};
@@ -22,6 +23,7 @@ use crate::tools;
 #[derive(Debug)]
 pub(crate) struct Postgres {
     pub(crate) url: String,
+    port: u16,
     own: Option<Own>,
 }
 
@@ -45,11 +47,33 @@ impl Postgres {
     pub(crate) fn find_or_start(place: &Place) -> anyhow::Result<Self> {
         if let Ok(url) = std::env::var("TEST_DATABASE_URL") {
             println!("Postgres: as TEST_DATABASE_URL says");
-            return Ok(Self { url, own: None });
+            return Ok(Self { url, port: 0, own: None });
         }
         let (binaries, source) = find_binaries(place)?;
         println!("Postgres: started from {source}");
-        start(binaries)
+        start(binaries, "tests")
+    }
+
+    /// A server that nobody else uses, whatever `TEST_DATABASE_URL` says: its tests stop it.
+    pub(crate) fn start_own(place: &Place, name: &str) -> anyhow::Result<Self> {
+        let (binaries, source) = find_binaries(place)?;
+        println!("Postgres for {name}: started from {source}");
+        start(binaries, name)
+    }
+
+    /// What `baton_testkit::postgres::Server` needs to stop and start it.
+    pub(crate) fn description(&self) -> Option<Value> {
+        let own = self.own.as_ref()?;
+        let command = own.starting(self.port);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let environment: serde_json::Map<_, _> = command
+            .get_envs()
+            .filter_map(|(name, value)| {
+                Some((name.to_string_lossy().into_owned(), value?.to_string_lossy().into()))
+            })
+            .collect();
+        Some(json!({"url": self.url, "data": own.data(), "start": words, "environment": environment}))
     }
 }
 
@@ -90,30 +114,32 @@ fn installed() -> Option<PathBuf> {
     })
 }
 
-fn start(binaries: Binaries) -> anyhow::Result<Postgres> {
-    let folder = std::env::temp_dir().join(format!("baton-postgres-{}", process::id()));
+fn start(binaries: Binaries, name: &str) -> anyhow::Result<Postgres> {
+    let folder = std::env::temp_dir().join(format!("baton-postgres-{name}-{}", process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let user = choose_user(&binaries, &folder)?;
     let own = Own { binaries, folder, user };
-    let data = own.folder.join("data");
     let mut initdb = own.command("initdb");
-    initdb.arg("-D").arg(&data).args(["-U", "baton", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+    initdb.arg("-D").arg(own.data()).args([
+        "-U",
+        "baton",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "--no-sync",
+    ]);
     run_quietly(&mut initdb)?;
     let port = free_port()?.port();
-    // Speed matters here and crashes of the machine do not.
-    let options = format!(
-        "-k {} -p {port} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200",
-        own.folder.display()
-    );
-    let mut pg_ctl = own.command("pg_ctl");
-    pg_ctl.arg("-D").arg(&data).arg("-l").arg(own.folder.join("log")).args(["-w", "-o", &options, "start"]);
     // The server inherits what its starter was given: a pipe would stay open as long as it runs.
+    let mut pg_ctl = own.starting(port);
     let status = pg_ctl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !status.context("starting `pg_ctl`")?.success() {
         let log = fs::read_to_string(own.folder.join("log")).unwrap_or_default();
         anyhow::bail!("Postgres did not start:\n{log}");
     }
-    Ok(Postgres { url: format!("postgres://baton@127.0.0.1:{port}/postgres"), own: Some(own) })
+    Ok(Postgres { url: format!("postgres://baton@127.0.0.1:{port}/postgres"), port, own: Some(own) })
 }
 
 /// The words before a command that run it as a user Postgres accepts, and that can read its files.
@@ -152,6 +178,23 @@ fn wrapped(user: &[OsString], program: &Path) -> Command {
 }
 
 impl Own {
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The command that starts it and ends when it takes connections.
+    fn starting(&self, port: u16) -> Command {
+        // Speed matters here and crashes of the machine do not.
+        let options = format!(
+            "-k {} -p {port} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200",
+            self.folder.display()
+        );
+        let mut pg_ctl = self.command("pg_ctl");
+        pg_ctl.arg("-D").arg(self.data()).arg("-l").arg(self.folder.join("log"));
+        pg_ctl.args(["-w", "-o", &options, "start"]);
+        pg_ctl
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = wrapped(&self.user, &self.binaries.bin.join(program));
         command.current_dir(&self.folder);
@@ -165,7 +208,7 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         let mut stop = self.command("pg_ctl");
-        stop.arg("-D").arg(self.folder.join("data")).args(["-m", "immediate", "stop"]);
+        stop.arg("-D").arg(self.data()).args(["-m", "immediate", "stop"]);
         if let Err(error) = run_quietly(&mut stop) {
             println!("warning: Postgres could not be stopped: {error:#}");
         }

@@ -13,7 +13,7 @@ use crate::place::{Place, Profile, on_path, run};
 use crate::postgres::Postgres;
 use crate::replay::Homes;
 use crate::steps::{Steps, Went};
-use crate::{conform, mcp, openapi, sdk, tools};
+use crate::{conform, mcp, openapi, outage, sdk, synced, tools};
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,12 @@ pub(crate) enum Extent {
 
 const STORES: &str = "package(baton-store-postgres) + package(baton-store-sqlite)";
 const KILL: &str = "package(baton) & binary(kill)";
-const BLACK_BOX: &str = "package(baton) & kind(test) - binary(kill)";
+const BLACK_BOX: &str = "package(baton) & kind(test) - binary(kill) - binary(outage)";
+const OUTAGE: &str = "package(baton) & binary(outage)";
+/// How long each outage of the store and of the disk lasts here, in seconds.
+const OUTAGE_SECS: u32 = 3;
+/// How many answers are watched to wait for the disk.
+const SYNCED_ANSWERS: u32 = 200;
 const REPLAY: &str = "replay of every decision of the black-box tests";
 
 /// Runs the tests and closes with one line for each step.
@@ -66,6 +71,9 @@ pub(crate) fn test(place: &Place, extent: Extent) -> anyhow::Result<()> {
         steps.step("a place for what tests leave", || Err(error));
     }
     if extent == Extent::Full {
+        steps.step("outages of the store under load", || outage::stores(place, OUTAGE_SECS));
+        steps.step_or_skip("a full disk under load", || outage::disks(place, OUTAGE_SECS));
+        steps.step_or_skip("every answer waits for the disk", || synced::synced(place, SYNCED_ANSWERS));
         steps.step("OpenAPI document", || openapi::check(place));
         sdk::all(place, &mut steps, Profile::Release, true);
         conform::all(place, &mut steps, Profile::Release);
@@ -82,12 +90,13 @@ fn rust_tests(
     extent: Extent,
 ) -> anyhow::Result<()> {
     let homes = Homes::make(place)?;
-    let rounds = match extent {
-        Extent::Fast => "2",
-        Extent::Full => "20",
+    let (rounds, others) = match extent {
+        Extent::Fast => ("2", "2"),
+        Extent::Full => ("20", "8"),
     };
     let prepare = |mut command: Command| {
         command.env("BATON_KILL_ROUNDS", rounds);
+        command.env("BATON_KILL_COMMITS", others).env("BATON_KILL_STOPS", others);
         if extent == Extent::Full {
             command.env("BATON_DOCS_PYTHON", place.tools().join("python-b/bin/python"));
         }
@@ -106,7 +115,7 @@ fn rust_tests(
     }
     let tests = |filter: &str, more: &[&str]| prepare(nextest(place, filter, more));
     let nextest = |filter: &str, more: &[&str]| run(&mut tests(filter, more));
-    let units = format!("all() - ({STORES}) - ({BLACK_BOX}) - ({KILL})");
+    let units = format!("all() - ({STORES}) - ({BLACK_BOX}) - ({KILL}) - ({OUTAGE})");
     steps.step("unit tests", || nextest(&units, &[]));
     steps.step("tests in the documentation", || {
         run(&mut prepare(place.cargo(&["test", "--workspace", "--locked", "--doc", "--quiet"])))
@@ -139,9 +148,15 @@ pub(crate) fn replay(place: &Place) -> anyhow::Result<()> {
     tested
 }
 
-/// The kill test alone.
+/// The kill test alone: so many kills at random moments, a quarter as many around a commit, half as
+/// many stops in order.
 pub(crate) fn kill(place: &Place, rounds: u32) -> anyhow::Result<()> {
     let postgres = Postgres::find_or_start(place)?;
     let mut command = place.cargo(&["test", "--workspace", "--test", "kill", "--", "--nocapture"]);
-    run(command.env("BATON_KILL_ROUNDS", rounds.to_string()).env("TEST_DATABASE_URL", &postgres.url))
+    run(command
+        .env("BATON_KILL_ROUNDS", rounds.to_string())
+        .env("BATON_KILL_COMMITS", rounds.div_ceil(4).to_string())
+        .env("BATON_KILL_STOPS", rounds.div_ceil(2).to_string())
+        .env("BATON_KILL_ANSWERS", "700")
+        .env("TEST_DATABASE_URL", &postgres.url))
 }

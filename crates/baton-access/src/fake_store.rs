@@ -9,12 +9,18 @@ use crate::{BoxFuture, KeyList, KeyRecord, KeyStore, KeyStoreError, KeyStoreErro
 pub(crate) struct FakeStore {
     keys: Mutex<KeyList>,
     away: AtomicBool,
+    silent: AtomicBool,
     conflicts: AtomicU32,
 }
 
 impl FakeStore {
     pub(crate) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::Relaxed);
+    }
+
+    /// Lets questions be asked that nobody answers.
+    pub(crate) fn set_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
     }
 
     /// Lets somebody else change every record just before each of the next `n` updates.
@@ -35,7 +41,12 @@ impl FakeStore {
 
 impl KeyStore for FakeStore {
     fn revision(&self) -> BoxFuture<'_, Result<u64, KeyStoreError>> {
-        Box::pin(async { self.answer(|keys| Ok(keys.revision)) })
+        Box::pin(async {
+            if self.silent.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+            self.answer(|keys| Ok(keys.revision))
+        })
     }
 
     fn list(&self) -> BoxFuture<'_, Result<KeyList, KeyStoreError>> {

@@ -9,10 +9,15 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::KeyRecord;
+
+/// A store that is asked for changes and says nothing for so long counts as away. A connection to a
+/// machine that is gone may be silent for many minutes.
+pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 
 /// A boxed future, so that [`KeyStore`] can be a `dyn` trait.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

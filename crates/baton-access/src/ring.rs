@@ -4,22 +4,26 @@
 //! stops no known key. A request never waits for the store.
 //!
 //! - Start with [`KeyRing::open`], then [`KeyRing::refresh`], then [`KeyRing::authenticate`].
-//! - **Invariant:** a key is called unknown only after the store was asked at least once.
+//! - **Invariant:** a key is called unknown only while the store answers; else it may be one that was
+//!   made elsewhere, and cannot be checked.
 //! - **Never here:** when to refresh; the binary polls and listens for notices.
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use baton_model::{KeyId, Secret};
+use tokio::time::timeout;
 
+use crate::port::ANSWERS_WITHIN;
 use crate::principal::{Caller, Gate};
 use crate::secret::last4;
 use crate::snapshot::SnapshotFile;
 use crate::{
-    DerivedKey, Grant, KeyHasher, KeyList, KeyMac, KeyRecord, KeyStore, KeyStoreError, Label, MasterKey,
-    Principal, PrincipalId, Role, UNLIMITED,
+    DerivedKey, Grant, KeyHasher, KeyList, KeyMac, KeyRecord, KeyStore, KeyStoreError, KeyStoreErrorKind,
+    Label, MasterKey, Principal, PrincipalId, Role, UNLIMITED,
 };
 
 /// The name of the snapshot in the data directory.
@@ -43,8 +47,8 @@ pub enum AuthError {
     /// The key was withdrawn.
     #[error("the API key was revoked")]
     Revoked,
-    /// The key is not among the locally known ones, and the store could not be asked yet.
-    #[error("the API key cannot be checked: the key store has not answered yet")]
+    /// The key is not among the locally known ones, and the store does not answer.
+    #[error("the API key cannot be checked: the key store does not answer")]
     Unavailable,
 }
 
@@ -64,6 +68,8 @@ pub struct KeyRing {
     admin: Option<(KeyMac, Arc<Caller>)>,
     anonymous: Arc<Caller>,
     known: ArcSwap<Known>,
+    /// Whether the store did not answer when it was last asked.
+    away: AtomicBool,
     gates: Mutex<HashMap<KeyId, Arc<Gate>>>,
 }
 
@@ -116,6 +122,7 @@ impl KeyRing {
             admin,
             anonymous: Arc::new(anonymous()),
             known: ArcSwap::from_pointee(Known::empty()),
+            away: AtomicBool::new(false),
             gates: Mutex::default(),
         };
         ring.publish(list.unwrap_or_default(), Source::File);
@@ -144,7 +151,9 @@ impl KeyRing {
             Some(entry) if entry.revoked_ms.is_some_and(|since| since <= now_ms) => Err(AuthError::Revoked),
             Some(entry) if entry.expires_ms.is_some_and(|end| end <= now_ms) => Err(AuthError::Expired),
             Some(entry) => Ok(Principal::new(Arc::clone(&entry.caller))),
-            None if known.source == Source::File => Err(AuthError::Unavailable),
+            None if known.source == Source::File || self.away.load(Ordering::Relaxed) => {
+                Err(AuthError::Unavailable)
+            }
             None => Err(AuthError::Unknown),
         }
     }
@@ -172,13 +181,13 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// When the store does not answer; what is known stays in force.
+    /// When the store does not answer, or not in time; what is known stays in force.
     pub async fn refresh(&self) -> Result<bool, KeyStoreError> {
-        let seen = self.known.load_full();
-        if seen.source == Source::Store && self.store.revision().await? == seen.list.revision {
-            return Ok(false);
-        }
-        let list = self.store.list().await?;
+        let silent =
+            || KeyStoreError::new(KeyStoreErrorKind::Unavailable, "the store did not answer in time");
+        let asked = timeout(ANSWERS_WITHIN, self.ask()).await.unwrap_or_else(|_elapsed| Err(silent()));
+        self.away.store(asked.is_err(), Ordering::Relaxed);
+        let Some(list) = asked? else { return Ok(false) };
         if !self.publish(list.clone(), Source::Store) {
             return Ok(false);
         }
@@ -190,6 +199,15 @@ impl KeyRing {
             Ok(Ok(())) => {}
         }
         Ok(true)
+    }
+
+    /// The list of the store; none when it is the one that is known.
+    async fn ask(&self) -> Result<Option<KeyList>, KeyStoreError> {
+        let seen = self.known.load_full();
+        if seen.source == Source::Store && self.store.revision().await? == seen.list.revision {
+            return Ok(None);
+        }
+        self.store.list().await.map(Some)
     }
 
     /// Whether the store answered at least once since start.

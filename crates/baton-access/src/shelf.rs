@@ -12,7 +12,9 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use tokio::time::timeout;
 
+use crate::port::ANSWERS_WITHIN;
 use crate::snapshot::SnapshotFile;
 use crate::{
     Canary, Label, MasterKey, PolicyList, PolicyState, PolicyStore, PolicyStoreError, PolicyStoreErrorKind,
@@ -145,13 +147,12 @@ impl PolicyShelf {
     ///
     /// # Errors
     ///
-    /// When the store does not answer; what is known stays in force.
+    /// When the store does not answer, or not in time; what is known stays in force.
     pub async fn refresh(&self) -> Result<bool, PolicyStoreError> {
-        let seen = self.known.load_full();
-        if seen.from_store && self.store.policy_revision().await? == seen.list.revision {
-            return Ok(false);
-        }
-        let list = Arc::new(self.store.policies().await?);
+        let silent =
+            || PolicyStoreError::new(PolicyStoreErrorKind::Unavailable, "the store did not answer in time");
+        let asked = timeout(ANSWERS_WITHIN, self.ask()).await.unwrap_or_else(|_elapsed| Err(silent()));
+        let Some(list) = asked? else { return Ok(false) };
         if !self.publish(Arc::clone(&list)) {
             return Ok(false);
         }
@@ -165,6 +166,15 @@ impl PolicyShelf {
             Ok(Ok(())) => {}
         }
         Ok(true)
+    }
+
+    /// The policies of the store; none when they are those that are known.
+    async fn ask(&self) -> Result<Option<Arc<PolicyList>>, PolicyStoreError> {
+        let seen = self.known.load_full();
+        if seen.from_store && self.store.policy_revision().await? == seen.list.revision {
+            return Ok(None);
+        }
+        self.store.policies().await.map(|list| Some(Arc::new(list)))
     }
 
     /// Adds a version. One that is there already stays as it is: the same content has the same version.

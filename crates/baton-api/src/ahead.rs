@@ -40,18 +40,19 @@ impl FailedLate {
     }
 }
 
-/// The response that `answer` comes to. `certain` comes to the headers that hold once it is certain
-/// that the status will be 200; it may never come to anything.
-pub(crate) async fn ahead<A, C>(answer: A, certain: C) -> Response
+/// The response that `answer` comes to. `certain` comes to what makes the headers that hold once it is
+/// certain that the status will be 200; it may never come to anything.
+pub(crate) async fn ahead<A, C, H>(answer: A, certain: C) -> Response
 where
     A: Future<Output = Response> + Send + 'static,
-    C: Future<Output = HeaderMap>,
+    C: Future<Output = H>,
+    H: FnOnce() -> HeaderMap,
 {
     let mut answer: Pin<Box<dyn Future<Output = Response> + Send>> = Box::pin(answer);
     let too_long = async {
         let headers = certain.await;
         sleep(PATIENCE).await;
-        headers
+        headers()
     };
     let headers = tokio::select! {
         biased;

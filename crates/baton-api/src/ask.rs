@@ -26,7 +26,7 @@ const MAX_LABELS: usize = 16;
 const FORWARDED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
 
 /// Keys that other gateways and later versions follow; named in the record where they say something.
-const NOT_FOLLOWED: [&str; 5] = ["credentials", "handoff_mode", "deferred_calls", "guardrails", "deferred"];
+const NOT_FOLLOWED: [&str; 4] = ["credentials", "deferred_calls", "guardrails", "deferred"];
 
 /// Reads a body for a surface.
 pub(crate) fn read(

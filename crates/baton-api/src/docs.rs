@@ -5,13 +5,14 @@
 
 mod schema;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use baton_dialect::{ErrorBody, encode_error};
 use baton_model::Dialect;
+use bytes::Bytes;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::response::{Response, ResponseBuilder};
@@ -20,13 +21,10 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
-pub(crate) use self::schema::{
-    ChatRequest, CountRequest, FeaturesSchema, HandoffSchema, LabelsSchema, MessagesRequest, ReasonSchema,
-    ShadowSchema, UsageSchema, VerdictSchema,
-};
+pub(crate) use self::schema::{ChatRequest, CountRequest, MessagesRequest};
 
 use crate::error::type_word;
-use crate::{chat, decisions, messages, models, pass, route, status};
+use crate::{chat, decisions, feedback, messages, models, pass, route, status};
 
 /// The document.
 #[derive(OpenApi)]
@@ -44,6 +42,7 @@ use crate::{chat, decisions, messages, models, pass, route, status};
         models::retrieve,
         decisions::list,
         decisions::retrieve,
+        feedback::create,
         route::route,
         pass::forward,
         status::healthz,
@@ -52,7 +51,6 @@ use crate::{chat, decisions, messages, models, pass, route, status};
         status::root,
     ),
     components(schemas(schema::OpenaiError, schema::AnthropicError, schema::AnyError)),
-    modifiers(&EveryMethod, &SharedErrors, &SharedHeaders, &Keys),
     tags(
         (name = "answers", description = "Answers of models"),
         (name = "models", description = "What a key may use"),
@@ -63,20 +61,36 @@ use crate::{chat, decisions, messages, models, pass, route, status};
 )]
 struct Document;
 
-/// The document as it is served and committed.
+/// The document as it is served and committed, with what another crate has beside.
 #[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    Document::openapi()
+pub fn openapi(beside: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.merge(beside);
+    let shared: [&dyn Modify; 4] = [&EveryMethod, &SharedErrors, &SharedHeaders, &Keys];
+    for part in shared {
+        part.modify(&mut document);
+    }
+    document
 }
 
 /// Serves the document. It is made when it is first asked for: the tree that it is written from is large.
-pub(crate) async fn serve() -> impl IntoResponse {
-    static TEXT: LazyLock<Result<String, serde_json::Error>> = LazyLock::new(|| openapi().to_json());
-    match &*TEXT {
-        Ok(text) => ([(CONTENT_TYPE, "application/json")], text.as_str()).into_response(),
-        Err(error) => {
-            tracing::error!(error = %error, "the OpenAPI document cannot be written");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+#[derive(Clone)]
+pub(crate) struct Served(Arc<LazyLock<Result<Bytes, serde_json::Error>, MakeText>>);
+
+type MakeText = Box<dyn FnOnce() -> Result<Bytes, serde_json::Error> + Send>;
+
+impl Served {
+    pub(crate) fn new(beside: fn() -> utoipa::openapi::OpenApi) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(move || openapi(beside()).to_json().map(Bytes::from)))))
+    }
+
+    pub(crate) fn answer(&self) -> axum::response::Response {
+        match &**self.0 {
+            Ok(text) => ([(CONTENT_TYPE, "application/json")], text.clone()).into_response(),
+            Err(error) => {
+                tracing::error!(error = %error, "the OpenAPI document cannot be written");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
         }
     }
 }
@@ -152,6 +166,15 @@ const INVALID_QUERY: Row = Row {
         None,
         "The request is wrong; `param` says where.",
         "`limit` is 500, it must be 1 to 100",
+    )
+};
+const INVALID_MEMBER: Row = Row {
+    param: Some("score"),
+    ..row(
+        StatusCode::BAD_REQUEST,
+        None,
+        "The request is wrong; `param` says where.",
+        "`score` must be a number from 0 to 1",
     )
 };
 const UNAUTHENTICATED: Row = row(
@@ -297,8 +320,21 @@ enum Speaks {
 /// What a route may answer with besides its own.
 fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
     const READING: [&Row; 5] = [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &INTERNAL, &UNAVAILABLE];
+    const EXPORTING: [&Row; 6] =
+        [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &TOO_MANY, &INTERNAL, &UNAVAILABLE];
     const ONE_MODEL: [&Row; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &NO_MODEL, &INTERNAL, &UNAVAILABLE];
     const ONE_DECISION: [&Row; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &NO_DECISION, &INTERNAL, &UNAVAILABLE];
+    const JUDGING: [&Row; 9] = [
+        &INVALID_MEMBER,
+        &UNAUTHENTICATED,
+        &FORBIDDEN,
+        &NO_DECISION,
+        &STALLED,
+        &TOO_LARGE,
+        &ENCODED,
+        &INTERNAL,
+        &UNAVAILABLE,
+    ];
     const PLANNING: [&Row; 8] =
         [&INVALID, &UNAUTHENTICATED, &FORBIDDEN, &NO_MODEL, &STALLED, &TOO_LARGE, &ENCODED, &INTERNAL];
     match operation {
@@ -308,6 +344,16 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
         "models.list" | "decisions.list" => Some((Speaks::AsAsked, &READING)),
         "models.retrieve" => Some((Speaks::AsAsked, &ONE_MODEL)),
         "decisions.retrieve" => Some((Speaks::AsAsked, &ONE_DECISION)),
+        "admin.usage.list"
+        | "admin.decisions.list"
+        | "admin.handoffs.list"
+        | "admin.models.unchosen"
+        | "admin.rules.unfired" => Some((Speaks::One(Dialect::OpenaiChat), &READING)),
+        "admin.decisions.export" => Some((Speaks::One(Dialect::OpenaiChat), &EXPORTING)),
+        "admin.decisions.retrieve" | "admin.runs.retrieve" => {
+            Some((Speaks::One(Dialect::OpenaiChat), &ONE_DECISION))
+        }
+        "decisions.feedback" => Some((Speaks::AsAsked, &JUDGING)),
         "route" => Some((Speaks::AsAsked, &PLANNING)),
         passed if passed.starts_with("pass.") => Some((Speaks::AsAsked, &ANSWERING)),
         _ => None,
@@ -344,7 +390,7 @@ impl Modify for SharedErrors {
 
 fn error_response(row: &Row, speaks: Speaks) -> Response {
     let (schema, dialect) = match speaks {
-        Speaks::One(Dialect::OpenaiChat) => ("OpenaiError", Dialect::OpenaiChat),
+        Speaks::One(dialect @ (Dialect::OpenaiChat | Dialect::OpenaiResponses)) => ("OpenaiError", dialect),
         Speaks::One(Dialect::AnthropicMessages) => ("AnthropicError", Dialect::AnthropicMessages),
         Speaks::AsAsked => ("AnyError", Dialect::OpenaiChat),
     };

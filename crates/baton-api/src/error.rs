@@ -11,14 +11,13 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use baton_access::AuthError;
-use baton_audit::IdSource;
+use baton_audit::{BadParameter, IdSource, candidate_rows};
 use baton_dialect::{DecodeError, ErrorBody, encode_error};
 use baton_engine::{Head, Refusal, RefusalKind};
 use baton_model::{Dialect, FaultKind, JsonError, RawObject, RequestId};
 use baton_policy::{Candidate, Row};
 use bytes::Bytes;
 
-use crate::decisions::candidates;
 use crate::reply::head_headers;
 
 /// What a client is told instead of an answer.
@@ -212,6 +211,12 @@ impl ApiError {
     }
 }
 
+impl From<BadParameter> for ApiError {
+    fn from(error: BadParameter) -> Self {
+        Self::invalid(error.to_string(), Some(error.name()))
+    }
+}
+
 impl From<JsonError> for ApiError {
     fn from(error: JsonError) -> Self {
         Self::from(DecodeError::from(error))
@@ -259,7 +264,7 @@ impl From<Refusal> for ApiError {
 fn with_candidates(body: Bytes, head: Option<&Head>) -> Bytes {
     let Some(head) = head.filter(|head| !head.table.is_empty()) else { return body };
     let (pool, table): (Vec<Candidate>, Vec<Row>) = head.table.iter().cloned().unzip();
-    let candidates = candidates(&pool, table);
+    let candidates = candidate_rows(&pool, table);
     let added = || {
         let outer = RawObject::parse(body.clone()).ok()?;
         let inner = RawObject::parse(Bytes::copy_from_slice(outer.get("error")?)).ok()?;
@@ -301,7 +306,7 @@ fn fault_status(kind: FaultKind, upstream: Option<u16>) -> (StatusCode, Option<&
 pub(crate) fn type_word(dialect: Dialect, status: StatusCode, code: Option<&str>) -> &'static str {
     let status = status.as_u16();
     match dialect {
-        Dialect::OpenaiChat => match (status, code) {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => match (status, code) {
             (429, Some("insufficient_quota")) => "insufficient_quota",
             (401, _) => "authentication_error",
             (403, _) => "permission_error",

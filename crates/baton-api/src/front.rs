@@ -176,6 +176,7 @@ fn surface_of(path: &str) -> &'static str {
         _ if below.starts_with("/models") => "/v1/models",
         _ if below.starts_with("/decisions") => "/v1/decisions",
         _ if path.starts_with("/v1/") => "/v1/*",
+        _ if path.starts_with("/admin/") => "/admin",
         _ => "other",
     }
 }

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use baton_model::{Dialect, RawJson, RawObject};
 use baton_policy::{Order, Wishes};
-use baton_run::{HandoffMode, HandoffWishes, History, TargetWishes};
+use baton_run::{CallsTold, HandoffMode, HandoffWishes, History, TargetWishes};
 use serde_json::Value;
 
 use crate::error::ApiError;
@@ -82,6 +82,12 @@ pub(crate) fn read(
 ) -> Result<HandoffWishes, ApiError> {
     let mut reader = Reader { dialect, wishes, ignored: BTreeSet::new(), read: HandoffWishes::default() };
     reader.read.max_turns = max_turns(body)?;
+    match body.read::<bool>("handoff_mode") {
+        // A turn with calls for both sides is gone over again by the model: that is what `false` asks for.
+        Ok(Some(true)) => reader.read.calls = CallsTold::Apart,
+        Ok(Some(false) | None) => {}
+        Err(_other) => reader.ignore("handoff_mode"),
+    }
     for (model, settings) in settings {
         reader.settings(&model, &settings, "model[].settings");
     }
@@ -261,6 +267,8 @@ impl Reader<'_> {
         let known: &[&str] = match self.dialect {
             Dialect::OpenaiChat => &CHAT_SETTINGS,
             Dialect::AnthropicMessages => &MESSAGES_SETTINGS,
+            // No surface speaks it yet.
+            Dialect::OpenaiResponses => &[],
         };
         for (key, value) in members {
             if value.get() == "null" {

@@ -171,6 +171,8 @@ impl Tail {
         let mark: &[u8] = match dialect {
             Dialect::OpenaiChat => b"[DONE]",
             Dialect::AnthropicMessages => b"message_stop",
+            // No surface speaks it yet. Its last event has the whole answer behind its name.
+            Dialect::OpenaiResponses => b"event: response.completed",
         };
         has(mark) && !has(b"event: error")
     }

@@ -43,7 +43,7 @@ pub(crate) async fn respond<P: Send + Unpin + 'static>(
         ReplyBody::Whole(bytes) => headed(&head, JSON, Body::from(bytes)),
         ReplyBody::Stream(stream) => headed(&head, EVENTS, Body::new(Answer { stream, _place: place })),
         ReplyBody::Coming(coming) => {
-            let headers = std::mem::take(headed(&head, JSON, Body::empty()).headers_mut());
+            let headers = move || std::mem::take(headed(&head, JSON, Body::empty()).headers_mut());
             let answer = async move {
                 let response = match coming.await {
                     Ok((head, bytes)) => headed(&head, JSON, Body::from(bytes)),

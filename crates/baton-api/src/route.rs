@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use baton_access::Principal;
+use baton_audit::{CandidateBody, FeaturesSchema, ReasonSchema, candidate_rows, verdict_text};
 use baton_engine::{Ask, DryRun, Engine};
 use baton_model::{Dialect, RequestId};
 use baton_policy::{Features, Inputs, Planned, Reason, RuleOutcome};
@@ -16,9 +17,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::ask;
-use crate::decisions::{CandidateBody, candidates};
 use crate::error::ApiError;
-use crate::explain::verdict;
 use crate::gate::Gate;
 use crate::router::request_id;
 use crate::surface::{Surface, by_headers};
@@ -37,7 +36,7 @@ pub struct RouteBody {
     order: Vec<String>,
     /// Why: a code, a sentence, and who spoke. None where a judge is asked first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<crate::docs::ReasonSchema>)]
+    #[schema(value_type = Option<ReasonSchema>)]
     reason: Option<Reason>,
     /// The model that would be asked to choose.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +45,7 @@ pub struct RouteBody {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rules: Vec<RuleBody>,
     /// What the request needs.
-    #[schema(value_type = crate::docs::FeaturesSchema)]
+    #[schema(value_type = FeaturesSchema)]
     features: Features,
     /// What would be said about each candidate.
     candidates: Vec<CandidateBody>,
@@ -133,7 +132,7 @@ pub fn route_text(run: &DryRun) -> String {
     let names: Vec<String> = run.inputs.candidates.iter().map(|it| it.target.to_string()).collect();
     let width = names.iter().map(String::len).max().unwrap_or(0);
     for (at, name) in names.iter().enumerate() {
-        let said = table.get(at).map_or_else(|| "a candidate".to_owned(), verdict);
+        let said = table.get(at).map_or_else(|| "a candidate".to_owned(), verdict_text);
         text += &format!("  {name:width$}  {said}\n");
     }
     for (name, outcome) in &run.rules {
@@ -191,7 +190,7 @@ pub fn route_body(run: DryRun) -> RouteBody {
         judge,
         rules: rules.collect(),
         features,
-        candidates: candidates(&pool, table),
+        candidates: candidate_rows(&pool, table),
         ignored_parameters: run.ignored,
     }
 }

@@ -14,10 +14,20 @@ use crate::error::ApiError;
 use crate::front::Front;
 use crate::repeat::Repeats;
 use crate::surface::by_headers;
-use crate::{ApiState, decisions, docs, messages, models, pass, route, status};
+use crate::{ApiState, decisions, docs, feedback, messages, models, pass, route, status};
+
+/// What another crate has beside these routes.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// Its routes.
+    pub routes: Router,
+    /// Its part of the `OpenAPI` document.
+    pub openapi: fn() -> utoipa::openapi::OpenApi,
+}
 
 /// The whole HTTP surface.
-pub fn router(state: ApiState) -> Front {
+pub fn router(state: ApiState, beside: Beside) -> Front {
+    let document = docs::Served::new(beside.openapi);
     let answers = Router::new()
         // `POST` of these two is taken in front.
         .route("/chat/completions", any(only_post))
@@ -28,12 +38,13 @@ pub fn router(state: ApiState) -> Front {
     let own = Router::new()
         .route("/v1/decisions", get(decisions::list).fallback(only_get))
         .route("/v1/decisions/{id}", get(decisions::retrieve).fallback(only_get))
+        .route("/v1/decisions/{id}/feedback", post(feedback::create).fallback(only_post))
         .route("/v1/route", post(route::route).fallback(only_post))
         .route("/healthz", get(status::healthz).fallback(only_get))
         .route("/readyz", get(status::readyz).fallback(only_get))
         .route("/metrics", get(status::metrics).fallback(only_get))
         .route("/", get(status::root).fallback(only_get))
-        .route("/openapi.json", get(docs::serve))
+        .route("/openapi.json", get(async move || document.answer()))
         .merge(SwaggerUi::new("/docs").config(page()));
     let repeats = Repeats::new(Arc::clone(&state.idempotency), state.tasks.clone());
     let desk = Desk { engine: Arc::clone(&state.engine), gate: Arc::clone(&state.gate), repeats };
@@ -43,7 +54,8 @@ pub fn router(state: ApiState) -> Front {
         .merge(own)
         .route("/v1/{*rest}", any(pass::forward))
         .fallback(nothing_here)
-        .with_state(state);
+        .with_state(state)
+        .merge(beside.routes);
     Front::new(desk, routes)
 }
 

@@ -8,7 +8,7 @@ use baton_engine::Engine;
 use baton_net::tasks::Tasks;
 use baton_state::Idempotency;
 
-use crate::Gate;
+use crate::{FeedbackDesk, Gate};
 
 /// The parts that surfaces take their own few from.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct ApiState {
     pub tasks: Tasks,
     /// Reads decisions back.
     pub decisions: Arc<Decisions>,
+    /// Takes what is said of decisions.
+    pub feedback: FeedbackDesk,
     /// Knows how the process stands.
     pub status: Arc<dyn StatusSource>,
 }
@@ -67,6 +69,12 @@ impl FromRef<ApiState> for Arc<Gate> {
 impl FromRef<ApiState> for Arc<Decisions> {
     fn from_ref(state: &ApiState) -> Self {
         Self::clone(&state.decisions)
+    }
+}
+
+impl FromRef<ApiState> for FeedbackDesk {
+    fn from_ref(state: &ApiState) -> Self {
+        state.feedback.clone()
     }
 }
 

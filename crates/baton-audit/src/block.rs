@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::chain::Hash;
 use crate::frame;
+use crate::glance::{Sort, glance};
 
 /// Entries of one chain, verbatim and compressed. Insert-only in every store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +81,11 @@ impl Block {
     }
 }
 
-fn time_of(payload: &[u8]) -> u64 {
+/// The time of an entry, as blocks are filed under it; 0 where it says none.
+pub(crate) fn time_of(payload: &[u8]) -> u64 {
+    if let Sort::OfRequest { at_ms } = glance(payload) {
+        return at_ms.min(i64::MAX.unsigned_abs());
+    }
     #[derive(Default, Deserialize)]
     struct Time {
         at_ms: u64,

@@ -26,6 +26,32 @@ impl Clock for SystemClock {
     }
 }
 
+/// A time in milliseconds since 1970 as people and spreadsheets read it: `2026-11-21T20:36:29.123Z`.
+#[must_use]
+pub fn utc(at_ms: u64) -> String {
+    const DAY: u64 = 86_400_000;
+    let (year, month, day) = date(at_ms / DAY);
+    let of_day = at_ms % DAY;
+    let (hour, minute) = (of_day / 3_600_000, of_day / 60_000 % 60);
+    let (second, milli) = (of_day / 1_000 % 60, of_day % 1_000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+/// Year, month and day of the Gregorian calendar, from days since 1970.
+///
+/// Years are counted from March, so that the leap day is the last of its year
+/// (<https://howardhinnant.github.io/date_algorithms.html#civil_from_days>).
+const fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    (era * 400 + year + if month <= 2 { 1 } else { 0 }, month, day)
+}
+
 /// Makes ids from a clock and the thread's own generator.
 #[derive(Clone, Debug)]
 pub struct IdSource {
@@ -75,3 +101,6 @@ impl Default for IdSource {
         Self::new(Arc::new(SystemClock))
     }
 }
+
+#[cfg(test)]
+mod tests;

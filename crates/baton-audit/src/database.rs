@@ -7,6 +7,11 @@
 //! - **Invariant:** a batch goes in as one transaction; one that is there already changes nothing.
 //! - **Never here:** SQL.
 
+mod reports;
+mod upkeep;
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use baton_model::{BootId, DecisionId, RunId};
@@ -14,12 +19,14 @@ use futures_util::future::BoxFuture;
 
 use crate::block::Block;
 use crate::chain::Hash;
-use crate::columns::{Columns, Rows, Value};
-use crate::row::{Batch, DecisionRow, OutcomeRow};
+use crate::columns::{AskedRow, Columns, Known, Rows, TagRow, Value};
+use crate::question::{self, Lists, MAX_LISTS, Question};
+use crate::row::{Batch, DecisionRow, FeedbackRow, OutcomeRow};
 use crate::store::{
     AuditStore, Chain, ListQuery, PageStart, StoreError, StoreErrorKind, StoredDecision, StoredPage,
 };
-use crate::{ChainHead, DecisionKind, Document};
+use crate::tally::{Subject, Tally};
+use crate::{ChainHead, Document};
 
 /// A question. Each has one text, whose parameters are the values in the order that is said here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +37,8 @@ pub enum Query {
     HeldCursor,
     /// A decision. Id.
     Decision,
-    /// The decisions of a run, oldest first. Run.
+    /// The decisions of a run, oldest first. Run, and an id that none of them is smaller than.
     Run,
-    /// A page of decisions. An id, how many, and what is asked for, null for anything: kind, model or
-    /// target, the list of requested models, principal, run.
-    Page(PageOf, Towards),
     /// All chains, by boot.
     Chains,
     /// Blocks of a chain, in order. Boot, the number they begin after, how many.
@@ -45,35 +49,33 @@ pub enum Query {
     Strays,
     /// A document. Hash.
     Document,
-    /// A row if any outcome waits for its decision.
-    HasOrphans,
+    /// `orphans` and `feedback`: whether any outcome, any feedback, waits for its decision.
+    Waiting,
     /// Outcomes that wait for decisions of a block. Boot, first number, last number.
     Orphans,
+    /// Feedback that is not counted, with what its decision is counted under. How many.
+    Uncounted,
+    /// `cost_nano` of a decision. Id.
+    Cost,
+    /// Decisions of the shape of an older version. How many.
+    OldShapes,
+    /// Decisions in the order of their ids, each with `cost_before`. Behind which id, before which id,
+    /// how many.
+    Recount,
+    /// Feedback that is counted, with what its decision is counted under. From which id, before which
+    /// id.
+    RecountFeedback,
+    /// The last entries of each chain in blocks that began earlier. Time.
+    OldHeads,
+    /// `count` of decisions with smaller ids. Id.
+    OldDecisions,
+    /// `record` of each committed statement that this is dropped. Border.
+    Signed,
     /// Anything that a working database answers.
     Ping,
 }
 
-/// What leads to the rows of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageOf {
-    /// The decisions of a run.
-    Run,
-    /// The decisions for a principal.
-    Principal,
-    /// All decisions.
-    All,
-}
-
-/// Which way a page goes from its cursor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Towards {
-    /// Older ones, the newest of them first.
-    Older,
-    /// Newer ones, the oldest of them first.
-    Newer,
-}
-
-/// A change that is one row of one table, or is about one chain.
+/// A change that is one row of one table, or is about one chain or one stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
     /// A chain that is not known yet. Boot, time, the hash before its first entry.
@@ -86,6 +88,18 @@ pub enum Command {
     AdvanceChain,
     /// The outcomes that [`Query::Orphans`] gave. Boot, first number, last number.
     DropOrphans,
+    /// Decisions of a chain, before they are made again. Boot, first number, last number.
+    DropRows,
+    /// A decision that stands where it should not. Id.
+    DropRow,
+    /// Nobody else may count until the transaction ends.
+    HoldCounts,
+    /// The sums of a stretch of time. From, to.
+    DropUsage,
+    /// The same of hand-overs. From, to.
+    DropHandoffs,
+    /// The sums of short buckets. Their width in seconds, and the time before which they go.
+    DropShort,
 }
 
 impl Query {
@@ -96,13 +110,16 @@ impl Query {
             Self::Cursor | Self::HeldCursor => "read a cursor",
             Self::Decision => "read a decision",
             Self::Run => "read a run",
-            Self::Page(..) => "list decisions",
             Self::Chains => "list the chains",
             Self::Blocks => "read blocks",
             Self::Rows => "read rows",
             Self::Strays => "look for strays",
             Self::Document => "read a document",
-            Self::HasOrphans | Self::Orphans => "look for early outcomes",
+            Self::Waiting | Self::Orphans => "look for early outcomes",
+            Self::Uncounted | Self::Cost => "count what took effect",
+            Self::OldShapes => "look for rows of an older version",
+            Self::Recount | Self::RecountFeedback => "count again",
+            Self::OldHeads | Self::OldDecisions | Self::Signed => "look for what is old",
             Self::Ping => "reach the store",
         }
     }
@@ -117,6 +134,8 @@ impl Command {
             Self::InsertBlock => "insert a block",
             Self::DescribeChain | Self::AdvanceChain => "advance a chain",
             Self::DropOrphans => "adopt outcomes",
+            Self::DropRows | Self::DropRow => "make rows again",
+            Self::HoldCounts | Self::DropUsage | Self::DropHandoffs | Self::DropShort => "count again",
         }
     }
 }
@@ -134,6 +153,18 @@ pub trait Database: fmt::Debug + Send + Sync {
         query: Query,
         values: Vec<Value<'a>>,
     ) -> BoxFuture<'a, Result<Vec<Self::Row>, StoreError>>;
+
+    /// Asks what has no text of its own.
+    fn answer<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Vec<Self::Row>, StoreError>>;
+
+    /// The columns of `decision d` as this database gives them, with `boot_ended`.
+    fn decision_columns(&self) -> &'static str;
+
+    /// Makes room for rows of the months to come.
+    fn make_room(&self, now_ms: u64) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The latest border before this time at which the database can drop what is older.
+    fn border(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>>;
 
     /// Begins a transaction that writes.
     fn begin(&self) -> BoxFuture<'_, Result<Self::Transaction, StoreError>>;
@@ -158,6 +189,16 @@ pub trait Transaction: Send {
         values: Vec<Value<'a>>,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
+    /// Puts outcomes into the rows of their decisions that have none, and gives these decisions: what
+    /// they are counted under, and `cost_before`.
+    fn give<'a>(
+        &'a mut self,
+        outcomes: &'a [OutcomeRow],
+    ) -> BoxFuture<'a, Result<Vec<Self::Row>, StoreError>>;
+
+    /// Drops blocks, rows and sums that are older than a border that the database gave.
+    fn drop_older(&mut self, before_ms: u64) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// Writes rows, and says how many took effect.
     fn write<'a>(&'a mut self, rows: Rows<'a>) -> BoxFuture<'a, Result<u64, StoreError>>;
 
@@ -165,10 +206,14 @@ pub trait Transaction: Send {
     fn commit(self) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 
+/// No decision of a run is made so much earlier than the run's id, whatever clocks do.
+const EARLIER_MS: u64 = 86_400_000;
+/// The kind whose rows stand in the matrix.
+const HANDOFF: &str = "handoff";
+/// As much feedback is counted with a batch; the rest with the next one.
+const MAX_FEEDBACK: u64 = 1_000;
 /// A page is never longer.
 const MAX_PAGE: u32 = 1_000;
-/// Greater than every decision's id.
-const NEWEST: &str = "dec_g";
 
 impl<D: Database> AuditStore for D {
     fn commit<'a>(&'a self, batch: &'a Batch) -> BoxFuture<'a, Result<(), StoreError>> {
@@ -191,7 +236,8 @@ impl<D: Database> AuditStore for D {
 
     fn run(&self, run: RunId) -> BoxFuture<'_, Result<Vec<StoredDecision>, StoreError>> {
         Box::pin(async move {
-            let rows = self.ask(Query::Run, vec![Value::shown(run)]).await?;
+            let earliest = upkeep::first_id(run.unix_ms().saturating_sub(EARLIER_MS));
+            let rows = self.ask(Query::Run, vec![Value::shown(run), Value::shown(earliest)]).await?;
             rows.iter().map(StoredDecision::from_columns).collect()
         })
     }
@@ -209,7 +255,8 @@ impl<D: Database> AuditStore for D {
 
     fn blocks(&self, boot: BootId, after: u64, limit: u32) -> BoxFuture<'_, Result<Vec<Block>, StoreError>> {
         Box::pin(async move {
-            let values = vec![Value::shown(boot), after.into(), u64::from(limit).into()];
+            let limit = u64::from(limit.min(MAX_PAGE));
+            let values = vec![Value::shown(boot), after.into(), limit.into()];
             let rows = self.ask(Query::Blocks, values).await?;
             rows.iter().map(Block::from_columns).collect()
         })
@@ -243,32 +290,23 @@ fn bare_rows(rows: &[impl Columns]) -> Result<Vec<DecisionRow>, StoreError> {
 }
 
 async fn list(database: &impl Database, query: &ListQuery) -> Result<StoredPage, StoreError> {
-    let limit = query.limit.clamp(1, MAX_PAGE);
-    let of = match (&query.run, &query.principal) {
-        (Some(_), _) => PageOf::Run,
-        (None, Some(_)) => PageOf::Principal,
-        (None, None) => PageOf::All,
+    let mut query = query.clone();
+    query.limit = query.limit.clamp(1, MAX_PAGE);
+    let lists = match &query.requested {
+        Some(model) => {
+            let rows = database.answer(question::lists(model)).await?;
+            let lists: Result<Vec<_>, _> = rows.iter().map(|row| row.text("requested")).collect();
+            let known: Vec<String> = lists?.into_iter().flatten().collect();
+            Lists { known: (known.len() <= MAX_LISTS).then_some(known) }
+        }
+        None => Lists::default(),
     };
-    let (towards, cursor) = match query.start {
-        PageStart::Newest => (Towards::Older, NEWEST.into()),
-        PageStart::After(id) => (Towards::Older, Value::shown(id)),
-        PageStart::Before(id) => (Towards::Newer, Value::shown(id)),
-    };
-    let values = vec![
-        cursor,
-        (u64::from(limit) + 1).into(),
-        query.kind.map(DecisionKind::as_str).into(),
-        query.model_text().into(),
-        query.requested_text().into(),
-        query.principal_text().into(),
-        query.run.map(|run| run.to_string()).into(),
-    ];
-    let found = database.ask(Query::Page(of, towards), values).await?;
+    let found = database.answer(question::page(&query, &lists, database.decision_columns())).await?;
     // The last row only says that there are more.
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
     let kept = found.iter().take(limit).map(StoredDecision::from_columns);
     let mut rows = kept.collect::<Result<Vec<_>, _>>()?;
-    if towards == Towards::Newer {
+    if matches!(query.start, PageStart::Before(_)) {
         rows.reverse();
     }
     Ok(StoredPage { rows, has_more: found.len() > limit })
@@ -300,35 +338,177 @@ async fn begin_chain(transaction: &mut impl Transaction, block: &Block) -> Resul
 }
 
 async fn write_rows(transaction: &mut impl Transaction, batch: &Batch) -> Result<(), StoreError> {
-    if !batch.decisions.is_empty() {
-        transaction.write(Rows::Decisions(&batch.decisions)).await?;
-    }
-    if !batch.outcomes.is_empty() {
-        let given = transaction.write(Rows::Outcomes(&batch.outcomes)).await?;
-        // The others came before their decisions, or are not the first ones.
-        if given < batch.outcomes.len() as u64 {
-            transaction.write(Rows::Orphans(&batch.outcomes)).await?;
-        }
+    let taken = write_decisions(transaction, batch).await?;
+    let mut given = give(transaction, &batch.outcomes).await?;
+    // The others came before their decisions, or are not the first ones.
+    if given.len() < batch.outcomes.len() {
+        transaction.write(Rows::Orphans(&batch.outcomes)).await?;
     }
     if !batch.documents.is_empty() {
         transaction.write(Rows::Documents(&batch.documents)).await?;
     }
-    if !batch.decisions.is_empty() && !transaction.ask(Query::HasOrphans, Vec::new()).await?.is_empty() {
-        adopt_orphans(transaction, &batch.block).await?;
+    if !batch.feedback.is_empty() {
+        transaction.write(Rows::Feedback(&batch.feedback)).await?;
+    }
+    if !batch.dropped.is_empty() {
+        transaction.write(Rows::Dropped(&batch.dropped)).await?;
+    }
+    let mut orphans = Vec::new();
+    let mut feedback = Vec::new();
+    if !batch.decisions.is_empty() || !batch.feedback.is_empty() {
+        let waiting = transaction.ask(Query::Waiting, Vec::new()).await?;
+        let is_waiting = |what| waiting.first().map_or(Ok(false), |row| row.flag(what));
+        if is_waiting("orphans")? {
+            orphans = adopt_orphans(transaction, &batch.block).await?;
+        }
+        if is_waiting("feedback")? {
+            feedback = take_feedback(transaction).await?;
+        }
+    }
+    given.extend(give(transaction, &orphans).await?);
+    count(transaction, batch, &taken, &given, &feedback).await
+}
+
+/// Inserts the decisions of a batch and what leads to them, and gives those that were not there.
+async fn write_decisions<'a>(
+    transaction: &mut impl Transaction,
+    batch: &'a Batch,
+) -> Result<Vec<&'a DecisionRow>, StoreError> {
+    let decisions = &batch.decisions;
+    if decisions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let written = transaction.write(Rows::Decisions(decisions)).await?;
+    let taken: Vec<&DecisionRow> = if written == decisions.len() as u64 {
+        decisions.iter().collect()
+    } else {
+        let block = &batch.block;
+        let values = vec![Value::shown(block.boot), block.first_seq.into(), block.last_seq.into()];
+        let stored = bare_rows(&transaction.ask(Query::Rows, values).await?)?;
+        let places: HashSet<(DecisionId, u64)> = stored.iter().map(|row| (row.id, row.seq)).collect();
+        decisions.iter().filter(|row| places.contains(&(row.id, row.seq))).collect()
+    };
+    write_leads(transaction, &taken).await?;
+    Ok(taken)
+}
+
+/// Writes what leads to decisions from their tags, and from what was asked for.
+async fn write_leads(transaction: &mut impl Transaction, rows: &[&DecisionRow]) -> Result<(), StoreError> {
+    let mut tags: Vec<TagRow<'_>> = rows.iter().flat_map(|row| TagRow::of(row)).collect();
+    if !tags.is_empty() {
+        tags.sort_unstable();
+        transaction.write(Rows::Tags(&tags)).await?;
+    }
+    let lists: BTreeSet<&str> = rows.iter().map(|row| row.requested.as_str()).collect();
+    let asked: BTreeSet<AskedRow> = lists.into_iter().flat_map(AskedRow::of).collect();
+    if !asked.is_empty() {
+        let asked: Vec<AskedRow> = asked.into_iter().collect();
+        transaction.write(Rows::Asked(&asked)).await?;
     }
     Ok(())
 }
 
-/// Gives the decisions of a block the outcomes that came before them.
-async fn adopt_orphans(transaction: &mut impl Transaction, block: &Block) -> Result<(), StoreError> {
+/// Puts outcomes into the rows of their decisions, and gives those that took effect.
+async fn give<'a>(
+    transaction: &mut impl Transaction,
+    outcomes: &'a [OutcomeRow],
+) -> Result<Vec<(Known, Cow<'a, OutcomeRow>)>, StoreError> {
+    if outcomes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = transaction.give(outcomes).await?;
+    let by_id: HashMap<DecisionId, &OutcomeRow> = outcomes.iter().map(|row| (row.decision, row)).collect();
+    let mut given = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let known = Known::from_columns(row)?;
+        if let Some(outcome) = by_id.get(&known.id()) {
+            given.push((known, Cow::Borrowed(*outcome)));
+        }
+    }
+    Ok(given)
+}
+
+/// Takes the outcomes that came before the decisions of a block.
+async fn adopt_orphans(
+    transaction: &mut impl Transaction,
+    block: &Block,
+) -> Result<Vec<OutcomeRow>, StoreError> {
     let values = vec![Value::shown(block.boot), block.first_seq.into(), block.last_seq.into()];
     let rows = transaction.ask(Query::Orphans, values.clone()).await?;
     let orphans = rows.iter().map(OutcomeRow::from_orphan).collect::<Result<Vec<_>, _>>()?;
-    if orphans.is_empty() {
-        return Ok(());
+    if !orphans.is_empty() {
+        transaction.run(Command::DropOrphans, values).await?;
     }
-    transaction.write(Rows::Outcomes(&orphans)).await?;
-    transaction.run(Command::DropOrphans, values).await
+    Ok(orphans)
+}
+
+/// Takes feedback that was not counted and whose decision is there.
+async fn take_feedback(transaction: &mut impl Transaction) -> Result<Vec<(Known, FeedbackRow)>, StoreError> {
+    let rows = transaction.ask(Query::Uncounted, vec![MAX_FEEDBACK.into()]).await?;
+    let read = |row| Ok((Known::from_columns(row)?, FeedbackRow::from_columns(row)?));
+    let feedback = rows.iter().map(read).collect::<Result<Vec<_>, StoreError>>()?;
+    if !feedback.is_empty() {
+        let counted: Vec<FeedbackRow> = feedback.iter().map(|(_, row)| row.clone()).collect();
+        transaction.write(Rows::Counted(&counted)).await?;
+    }
+    Ok(feedback)
+}
+
+/// Adds what took effect to the sums. It comes last: other replicas wait for these rows.
+async fn count(
+    transaction: &mut impl Transaction,
+    batch: &Batch,
+    taken: &[&DecisionRow],
+    given: &[(Known, Cow<'_, OutcomeRow>)],
+    feedback: &[(Known, FeedbackRow)],
+) -> Result<(), StoreError> {
+    let mut costs: HashMap<DecisionId, Option<u64>> = HashMap::new();
+    for outcome in batch.decisions.iter().filter_map(|row| row.outcome.as_ref()).chain(&batch.outcomes) {
+        costs.insert(outcome.decision, outcome.cost_nano);
+    }
+    let mut tally = Tally::default();
+    for row in taken {
+        let Some(outcome) = &row.outcome else {
+            tally.decision(Subject::of(row));
+            continue;
+        };
+        let before = match row.parent.filter(|_| row.kind == HANDOFF) {
+            Some(parent) => match costs.get(&parent) {
+                Some(cost) => *cost,
+                None => cost_of(transaction, parent).await?,
+            },
+            None => None,
+        };
+        tally.whole(Subject::of(row), outcome, before);
+    }
+    for (known, outcome) in given.iter().filter(|(known, _)| known.is_counted) {
+        let own = known.parent.and_then(|parent| costs.get(&parent).copied().flatten());
+        tally.ended(known.subject(), outcome, own.or(known.cost_before));
+    }
+    for (known, feedback) in feedback {
+        tally.feedback(known.subject(), known.status.as_deref(), feedback);
+    }
+    write_tally(transaction, tally).await
+}
+
+async fn write_tally(transaction: &mut impl Transaction, tally: Tally<'_>) -> Result<(), StoreError> {
+    let rows = tally.rows();
+    if !rows.series.is_empty() {
+        transaction.write(Rows::Series(&rows.series)).await?;
+    }
+    if !rows.usage.is_empty() {
+        transaction.write(Rows::Usage(&rows.usage)).await?;
+    }
+    if !rows.handoffs.is_empty() {
+        transaction.write(Rows::Handoffs(&rows.handoffs)).await?;
+    }
+    Ok(())
+}
+
+async fn cost_of(transaction: &mut impl Transaction, id: DecisionId) -> Result<Option<u64>, StoreError> {
+    let rows = transaction.ask(Query::Cost, vec![Value::shown(id)]).await?;
+    let cost = rows.first().map_or(Ok(None), |row| row.number("cost_nano"))?;
+    Ok(cost.and_then(|cost| u64::try_from(cost).ok()))
 }
 
 async fn advance_chain(transaction: &mut impl Transaction, batch: &Batch) -> Result<(), StoreError> {

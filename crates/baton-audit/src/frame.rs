@@ -66,14 +66,11 @@ impl Draft {
     pub(crate) fn seal(self, frame: &mut [u8], previous: Hash, seq: u64) -> Hash {
         let hash = previous.link(seq, self.digest);
         let crc = checksum(self.crc, self.len, seq, hash);
-        let fields = self
-            .len
-            .to_le_bytes()
-            .into_iter()
-            .chain(crc.to_le_bytes())
-            .chain(seq.to_le_bytes())
-            .chain(*hash.as_bytes());
-        frame.iter_mut().zip(fields).for_each(|(to, from)| *to = from);
+        let mut rest = frame;
+        put(&mut rest, &self.len.to_le_bytes());
+        put(&mut rest, &crc.to_le_bytes());
+        put(&mut rest, &seq.to_le_bytes());
+        put(&mut rest, hash.as_bytes());
         hash
     }
 }
@@ -131,6 +128,14 @@ fn fields(header: &[u8; HEADER]) -> (u32, u32, u64, Hash) {
     let crc = u32::from_le_bytes(take(&mut rest));
     let seq = u64::from_le_bytes(take(&mut rest));
     (len, crc, seq, Hash::from_bytes(take(&mut rest)))
+}
+
+/// Writes the next bytes; the callers' slices have room, into a shorter one nothing is written.
+fn put(rest: &mut &mut [u8], bytes: &[u8]) {
+    if let Some((place, behind)) = std::mem::take(rest).split_at_mut_checked(bytes.len()) {
+        place.copy_from_slice(bytes);
+        *rest = behind;
+    }
 }
 
 /// Takes the next bytes; the callers' slices are long enough, a shorter one reads as zeros.

@@ -15,38 +15,64 @@ mod clock;
 mod columns;
 mod database;
 mod decisions;
+mod explain;
+mod export;
+mod feedback;
 mod frame;
+mod glance;
 mod journal;
+mod params;
+mod question;
 mod record;
 mod relay;
 mod replay;
 mod row;
+mod shown;
+mod sink;
 mod store;
+mod tally;
 mod verify;
 
+#[cfg(test)]
+mod cpu;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod samples;
 
 pub use block::{Block, BlockError};
-pub use chain::{CheckpointKey, CheckpointSigner, Hash, HashError, SeedError};
-pub use clock::{Clock, IdSource, SystemClock};
-pub use columns::{Column, ColumnKind, Columns, Rows, RowsKind, Value};
-pub use database::{Command, Database, PageOf, Query, Towards, Transaction};
+pub use chain::{CheckpointKey, CheckpointSigner, Hash, HashError, KeyError, SeedError};
+pub use clock::{Clock, IdSource, SystemClock, utc};
+pub use columns::{AskedRow, Column, ColumnKind, Columns, Rows, RowsKind, TagRow, Value};
+pub use database::{Command, Database, Query, Transaction};
 pub use decisions::{DecisionPage, DecisionView, Decisions, DecisionsError, Lookup, OutcomeView, RunView};
+pub use explain::{sentence, table, verdict_text};
+pub use export::{CSV_HEADER, Exporter, ReadExportError, csv_line};
+pub use feedback::{FeedbackByDecision, FeedbackLog};
 pub use journal::{
     Failpoint, FailpointAction, FailpointError, Failpoints, Journal, JournalError, JournalHealth,
     JournalOptions, Quarantined, Receipt, Recovered,
 };
+pub use params::{BadParameter, Filters, PageParams, Params, RangeParams, word};
+pub use question::{BOOT_ENDED, Question, question_of};
 pub use record::{
-    Boot, ChainHead, Change, Checkpoint, Decision, DecisionKind, Document, HandoffNote, Labels, Outcome,
-    OutcomeStatus, PackageNote, Record, Shadow, ShadowResult, ToolNote, UsageSource,
+    Boot, ChainHead, Change, Checkpoint, CorrectTarget, Decision, DecisionKind, Document, Dropped, Feedback,
+    HandoffNote, Labels, Outcome, OutcomeStatus, PackageNote, Record, Shadow, ShadowResult, SigningKey,
+    ToolNote, UsageSource,
 };
 pub use relay::{Relay, RelayHealth, RelayOptions};
 pub use replay::{NotReplayable, Replay, Replayer, WhatIf, choose};
-pub use row::{Batch, DecisionRow, OutcomeRow};
-pub use store::{
-    AuditStore, Chain, ListQuery, PageStart, StoreError, StoreErrorKind, StoredDecision, StoredPage,
+pub use row::{Batch, DecisionRow, DroppedRow, FeedbackRow, OutcomeRow};
+pub use shown::{
+    CandidateBody, CorrectTargetSchema, DecisionBody, DecisionList, FeaturesSchema, FeedbackBody,
+    OutcomeBody, ReasonSchema, RecordedBody, RunBody, candidate_rows,
 };
-pub use verify::{Finding, Flaw, VerifyOptions, VerifyReport, verify};
+pub use sink::{Export, ExportHealth, ExportOptions};
+pub use store::{
+    AuditQueries, AuditStore, AuditUpkeep, BucketWidth, Chain, Dimension, Droppable, FeedbackPlace,
+    FeedbackQuery, HandoffCell, HandoffQuery, ListQuery, PageStart, PolicyFilter, Range, StatusFilter,
+    StoreError, StoreErrorKind, StoredDecision, StoredPage, UsageBucket, UsageGroup, UsagePage, UsageQuery,
+    UsageSums,
+};
+pub use tally::{HandoffRow, SeriesRow, UsageRow};
+pub use verify::{Finding, Flaw, VerifyOptions, VerifyReport, verify, verify_export};

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 use baton_model::{BootId, DecisionId, RunId};
 use futures_util::future::BoxFuture;
@@ -25,13 +26,14 @@ pub(crate) enum Mood {
 pub(crate) struct MemoryStore {
     content: Mutex<Content>,
     moods: Mutex<VecDeque<Mood>>,
+    entry_takes: Mutex<Duration>,
     /// Told at each commit that is begun.
     pub(crate) begun: Notify,
     /// Told after each commit that is done.
     pub(crate) done: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Content {
     pub(crate) blocks: Vec<Block>,
     pub(crate) rows: Vec<DecisionRow>,
@@ -45,6 +47,11 @@ impl MemoryStore {
         let store = Self::default();
         store.moods.lock().unwrap().extend(moods);
         store
+    }
+
+    /// Lets a commit take so long for each entry of its batch.
+    pub(crate) fn take_for_each_entry(&self, time: Duration) {
+        *self.entry_takes.lock().unwrap() = time;
     }
 
     pub(crate) fn content(&self) -> MutexGuard<'_, Content> {
@@ -91,7 +98,7 @@ impl Content {
         self.documents.extend(batch.documents.iter().cloned());
         self.blocks.push(block.clone());
         if let Some(chain) = self.chains.iter_mut().find(|chain| chain.boot == block.boot) {
-            chain.stopped_ms = batch.clean_stop_ms;
+            chain.stopped_ms = chain.stopped_ms.or(batch.clean_stop_ms);
             chain.head = ChainHead { boot: block.boot, seq: block.last_seq, hash: block.last.to_string() };
         }
         Ok(())
@@ -113,6 +120,9 @@ impl AuditStore for MemoryStore {
                 }
                 None => {}
             }
+            let takes = *self.entry_takes.lock().unwrap();
+            let entries = batch.block.last_seq - batch.block.first_seq + 1;
+            tokio::time::sleep(takes * u32::try_from(entries).unwrap()).await;
             let done = self.content().commit(batch);
             self.done.notify_one();
             done
@@ -146,7 +156,9 @@ impl AuditStore for MemoryStore {
         Box::pin(async move {
             let content = self.content();
             let blocks = content.blocks.iter().filter(|block| block.boot == boot && block.first_seq > after);
-            Ok(blocks.take(limit.try_into().unwrap()).cloned().collect())
+            let mut blocks: Vec<&Block> = blocks.collect();
+            blocks.sort_unstable_by_key(|block| block.first_seq);
+            Ok(blocks.into_iter().take(limit.try_into().unwrap()).cloned().collect())
         })
     }
 
@@ -159,7 +171,12 @@ impl AuditStore for MemoryStore {
     }
 
     fn strays(&self, _: u32) -> BoxFuture<'_, Result<Vec<DecisionRow>, StoreError>> {
-        Box::pin(async { Ok(Vec::new()) })
+        Box::pin(async move {
+            let content = self.content();
+            let is_stray =
+                |row: &&DecisionRow| content.cursor(row.boot).is_none_or(|head| head.seq < row.seq);
+            Ok(content.rows.iter().filter(is_stray).cloned().collect())
+        })
     }
 
     fn document<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<Option<Document>, StoreError>> {

@@ -30,9 +30,32 @@ pub enum Record {
     Change(Change),
     /// A signed statement of where the chain stands.
     Checkpoint(Checkpoint),
+    /// What somebody said afterwards of a decision.
+    Feedback(Feedback),
+    /// A signed statement of what retention is about to drop.
+    Dropped(Dropped),
+    /// Another key signs from now on.
+    SigningKey(SigningKey),
 }
 
 impl Record {
+    /// When it was made, in milliseconds since 1970.
+    #[must_use]
+    pub const fn at_ms(&self) -> u64 {
+        match self {
+            Self::Boot(boot) => boot.at_ms,
+            Self::CleanStop { at_ms } => *at_ms,
+            Self::Document(document) => document.at_ms,
+            Self::Decision(decision) => decision.at_ms,
+            Self::Outcome(outcome) => outcome.at_ms,
+            Self::Change(change) => change.at_ms,
+            Self::Checkpoint(checkpoint) => checkpoint.at_ms,
+            Self::Feedback(feedback) => feedback.at_ms,
+            Self::Dropped(dropped) => dropped.at_ms,
+            Self::SigningKey(key) => key.at_ms,
+        }
+    }
+
     /// Reads an entry's text. The two frequent kinds are told by how they begin: an enum with its
     /// tag inside would be copied whole before it is looked at.
     pub(crate) fn read(text: &[u8]) -> serde_json::Result<Self> {
@@ -431,4 +454,67 @@ pub struct Checkpoint {
     pub signature: String,
     /// Which key signed, as the hex digits of its public half's hash.
     pub signer: String,
+}
+
+/// What somebody said afterwards of a decision. It adds to it and changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Of which decision.
+    pub decision: DecisionId,
+    /// Who says it: `key_…` or `anonymous`.
+    pub principal: String,
+    /// Whether the choice was right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct_target: Option<CorrectTarget>,
+    /// How good the answer was, in millionths: 1 000 000 is 1.0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<i64>,
+    /// A word of the caller's own, at most 64 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// What was said in words, at most 500 characters: sealed for whom it concerns, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// Whether the choice was right, as somebody says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CorrectTarget {
+    /// The chosen one was right, or was not.
+    Chosen(bool),
+    /// This model or target would have been right; it may be the chosen one.
+    Named(String),
+}
+
+/// What retention is about to drop, signed and stored before anything goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Rows of decisions whose ids are older go too, in milliseconds since 1970.
+    pub before_ms: u64,
+    /// Of each of these chains, the entries up to this head and with it go.
+    pub heads: Vec<ChainHead>,
+    /// How many decisions go, as far as the store counted them.
+    pub decisions: u64,
+    /// Ed25519 over the canonical text of the fields before it, base64.
+    pub signature: String,
+    /// Which key signed, as the hex digits of its public half's hash.
+    pub signer: String,
+}
+
+/// A new signing key, vouched for by the one before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKey {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The new key's public half, base64.
+    pub public: String,
+    /// The key before it, as the hex digits of its public half's hash.
+    pub previous: String,
+    /// Ed25519 by the key before, over the canonical text of the fields before it, base64.
+    pub signature: String,
 }

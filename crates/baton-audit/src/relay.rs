@@ -5,17 +5,18 @@
 //!
 //! - Start with [`Relay::run`]; at the end [`Relay::drain`].
 //! - **Invariant:** a segment is deleted only after the store has committed all of it.
+//! - **Invariant:** a store that is slow, not away, is given less at a time until it can keep up.
 //! - **Never here:** anything a request waits for, and nothing is ever dropped: a store that stays
 //!   away fills the journal, and the journal then refuses.
 
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use baton_model::BootId;
 use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::block::BlockError;
 use crate::frame;
@@ -34,7 +35,7 @@ pub struct RelayOptions {
     pub min_backoff: Duration,
     /// The longest pause.
     pub max_backoff: Duration,
-    /// At most so many entries in a batch.
+    /// At most so many entries in a batch, and fewer after a commit that took too long.
     pub batch_entries: usize,
     /// No further entry is added to a batch of so many bytes.
     pub batch_bytes: usize,
@@ -61,6 +62,8 @@ pub struct RelayHealth {
     pub batches: u64,
     /// Failures since the last commit.
     pub failures: u64,
+    /// How long the store has not answered what it was asked last; zero when nothing is asked.
+    pub silence: Duration,
 }
 
 /// Moves entries from one journal to one store.
@@ -73,6 +76,18 @@ pub struct Relay {
     entries: AtomicU64,
     batches: AtomicU64,
     failures: AtomicU64,
+    /// How many entries the store is given at a time.
+    at_once: AtomicUsize,
+    asked: StdMutex<Option<Instant>>,
+}
+
+/// A question to the store that is not answered; told by [`Relay::health`] until it is dropped.
+struct Asking<'r>(&'r Relay);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.note_asked(None);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -128,6 +143,8 @@ impl Relay {
             entries: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            at_once: AtomicUsize::new(options.batch_entries),
+            asked: StdMutex::default(),
         }
     }
 
@@ -187,7 +204,40 @@ impl Relay {
             entries: self.entries.load(Ordering::Relaxed),
             batches: self.batches.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
+            silence: self.asked().map_or(Duration::ZERO, |since| since.elapsed()),
         }
+    }
+
+    fn asked(&self) -> Option<Instant> {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_asked(&self, since: Option<Instant>) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    /// Gives the store less at a time, long before it would not answer in time, and more when it is quick.
+    fn adjust(&self, took: Duration) {
+        let at_once = self.at_once.load(Ordering::Relaxed);
+        let fits = if took > self.options.commit_timeout / 4 {
+            at_once / 2
+        } else if took < self.options.commit_timeout / 16 {
+            at_once * 2
+        } else {
+            at_once
+        };
+        self.at_once.store(fits.clamp(1, self.options.batch_entries.max(1)), Ordering::Relaxed);
+    }
+
+    /// Waits for an answer of the store, but not for ever.
+    async fn answered<T>(
+        &self,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, RelayError> {
+        self.note_asked(Some(Instant::now()));
+        let _asking = Asking(self);
+        let answer = timeout(self.options.commit_timeout, question).await;
+        Ok(answer.map_err(|_elapsed| RelayError::Slow)??)
     }
 
     async fn back_off(&self, error: &RelayError, backoff: &mut Duration) {
@@ -221,28 +271,32 @@ impl Relay {
 
     async fn read(&self, from: Option<Mark>) -> Result<Option<Stretch>, RelayError> {
         let journal = Arc::clone(&self.journal);
-        let limit = ReadLimit { entries: self.options.batch_entries, bytes: self.options.batch_bytes };
+        let entries = self.at_once.load(Ordering::Relaxed);
+        let limit = ReadLimit { entries, bytes: self.options.batch_bytes };
         Ok(tokio::task::spawn_blocking(move || journal.read(from, limit)).await??)
     }
 
     /// The last number that the store has of a chain; 0 for none.
     async fn cursor(&self, boot: BootId) -> Result<u64, RelayError> {
-        let cursor = timeout(self.options.commit_timeout, self.store.cursor(boot)).await;
-        let cursor = cursor.map_err(|_elapsed| RelayError::Slow)??;
+        let cursor = self.answered(self.store.cursor(boot)).await?;
         Ok(cursor.map_or(0, |head| head.seq))
     }
 
     /// Leaves out what the store has, and derives the rows of the rest.
     async fn prepare(&self, stretch: Stretch, known: u64) -> Result<Read, RelayError> {
-        let options = self.options;
-        let prepared = tokio::task::spawn_blocking(move || prepare(&stretch, known, &options)).await?;
+        let limit = (self.at_once.load(Ordering::Relaxed), self.options.batch_bytes);
+        let prepared = tokio::task::spawn_blocking(move || prepare(&stretch, known, limit)).await?;
         Ok(prepared?)
     }
 
     async fn commit(&self, batch: &Batch) -> Result<(), RelayError> {
-        let committed = timeout(self.options.commit_timeout, self.store.commit(batch)).await;
+        let began = Instant::now();
         // On an overlap another try of ours came through after all: the next step asks how far.
-        committed.map_err(|_elapsed| RelayError::Slow)??;
+        let committed = self.answered(self.store.commit(batch)).await;
+        if committed.is_ok() || matches!(committed, Err(RelayError::Slow)) {
+            self.adjust(began.elapsed());
+        }
+        committed?;
         let entries = batch.block.last_seq - batch.block.first_seq + 1;
         self.entries.fetch_add(entries, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
@@ -250,7 +304,8 @@ impl Relay {
     }
 }
 
-fn prepare(stretch: &Stretch, known: u64, options: &RelayOptions) -> Result<Read, BlockError> {
+/// The limits are those that the stretch was read with: entries and bytes.
+fn prepare(stretch: &Stretch, known: u64, (most, bytes): (usize, usize)) -> Result<Read, BlockError> {
     let mut previous = stretch.previous;
     let mut skipped = 0;
     let mut entries = 0;
@@ -265,7 +320,7 @@ fn prepare(stretch: &Stretch, known: u64, options: &RelayOptions) -> Result<Read
             last_seq = frame.seq;
         }
     }
-    let is_full = entries >= options.batch_entries || stretch.frames.len() >= options.batch_bytes;
+    let is_full = entries >= most || stretch.frames.len() >= bytes;
     let rest = stretch.frames.get(skipped..).unwrap_or_default();
     let batch = if rest.is_empty() { None } else { Some(Batch::from_frames(stretch.boot, previous, rest)?) };
     Ok(Read { batch, last_seq, end: stretch.end, is_full })

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::block::{Block, BlockError};
 use crate::chain::Hash;
 use crate::frame;
-use crate::{Boot, DecisionKind, Document, OutcomeStatus, Record};
+use crate::{Boot, CorrectTarget, DecisionKind, Document, Dropped, Feedback, OutcomeStatus, Record};
 
 /// A decision as its table row. The record has more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub struct DecisionRow {
     pub seq: u64,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
+    /// The decision before it in the run.
+    pub parent: Option<DecisionId>,
+    /// Which hop of the run.
+    pub hop: u32,
     /// What kind of choice.
     pub kind: String,
     /// Whose request.
@@ -37,14 +41,26 @@ pub struct DecisionRow {
     pub session: Option<String>,
     /// The client's end user.
     pub user: Option<String>,
+    /// The client's tags, each once.
+    pub tags: Vec<String>,
     /// Why, as a code.
     pub reason_code: String,
+    /// The rule that the reason names.
+    pub rule: Option<String>,
+    /// The policy that planned; on the first decision of a plan.
+    pub policy: Option<String>,
+    /// The first digits of its version.
+    pub policy_version: Option<String>,
     /// The models as the client named them, as a JSON list.
     pub requested: String,
+    /// The target left behind.
+    pub from_target: Option<String>,
     /// The chosen model.
     pub to_model: Option<String>,
     /// The chosen target.
     pub to_target: Option<String>,
+    /// The chosen target's provider.
+    pub provider: Option<String>,
     /// Whether an outcome is expected.
     pub attempt: bool,
     /// The hash of the configuration in force.
@@ -74,6 +90,9 @@ pub struct OutcomeRow {
     pub input_tokens: Option<u64>,
     /// Input tokens read from a prompt cache.
     pub cached_tokens: Option<u64>,
+    /// Input tokens written to a prompt cache.
+    #[serde(default)]
+    pub cache_write_tokens: Option<u64>,
     /// Output tokens, reasoning included.
     pub output_tokens: Option<u64>,
     /// Output tokens spent on reasoning.
@@ -84,6 +103,31 @@ pub struct OutcomeRow {
     pub first_content_us: Option<u64>,
     /// From sending to the end, in microseconds.
     pub total_us: u64,
+    /// The record, as it was journaled.
+    pub record: String,
+}
+
+/// What somebody said of a decision, as its table row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedbackRow {
+    /// The chain it stands in.
+    pub boot: BootId,
+    /// Its number there.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Of which decision.
+    pub decision: DecisionId,
+    /// Who says it.
+    pub principal: String,
+    /// Whether the chosen target was right.
+    pub correct: Option<bool>,
+    /// The model or target that would have been right.
+    pub correct_target: Option<String>,
+    /// How good the answer was, in millionths.
+    pub score: Option<i64>,
+    /// A word of the caller's own.
+    pub label: Option<String>,
     /// The record, as it was journaled.
     pub record: String,
 }
@@ -103,6 +147,25 @@ pub struct Batch {
     pub outcomes: Vec<OutcomeRow>,
     /// Documents that decisions refer to.
     pub documents: Vec<Document>,
+    /// What was said of decisions.
+    pub feedback: Vec<FeedbackRow>,
+    /// What retention is about to drop.
+    pub dropped: Vec<DroppedRow>,
+}
+
+/// A signed statement of what retention is about to drop, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DroppedRow {
+    /// The chain it stands in.
+    pub boot: BootId,
+    /// Its number there.
+    pub seq: u64,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The border.
+    pub before_ms: u64,
+    /// The record, as it was journaled.
+    pub record: String,
 }
 
 impl Batch {
@@ -118,8 +181,9 @@ impl Batch {
             derived.add(frame.seq, frame.payload);
         }
         derived.join();
-        let Derived { begun, clean_stop_ms, decisions, outcomes, documents, .. } = derived;
-        Ok(Self { block, boot: begun, clean_stop_ms, decisions, outcomes, documents })
+        let Derived { begun, clean_stop_ms, decisions, outcomes, documents, feedback, dropped, .. } = derived;
+        let boot = begun;
+        Ok(Self { block, boot, clean_stop_ms, decisions, outcomes, documents, feedback, dropped })
     }
 }
 
@@ -132,6 +196,8 @@ pub(crate) struct Derived {
     pub(crate) decisions: Vec<DecisionRow>,
     pub(crate) outcomes: Vec<OutcomeRow>,
     pub(crate) documents: Vec<Document>,
+    pub(crate) feedback: Vec<FeedbackRow>,
+    pub(crate) dropped: Vec<DroppedRow>,
 }
 
 impl Derived {
@@ -143,6 +209,8 @@ impl Derived {
             decisions: Vec::new(),
             outcomes: Vec::new(),
             documents: Vec::new(),
+            feedback: Vec::new(),
+            dropped: Vec::new(),
         }
     }
 
@@ -162,14 +230,22 @@ impl Derived {
                 Ok(Record::Document(document)) => self.documents.push(document),
                 Ok(Record::Decision(_)) => self.add_decision(seq, text),
                 Ok(Record::Outcome(_)) => self.add_outcome(seq, text),
-                Ok(Record::Change(_) | Record::Checkpoint(_)) | Err(_) => {}
+                Ok(Record::Feedback(feedback)) => {
+                    self.feedback.push(FeedbackRow::new(feedback, self.boot, seq, text));
+                }
+                Ok(Record::Dropped(dropped)) => {
+                    self.dropped.push(DroppedRow::new(&dropped, self.boot, seq, text));
+                }
+                Ok(Record::Change(_) | Record::Checkpoint(_) | Record::SigningKey(_)) | Err(_) => {}
             }
         }
     }
 
     fn add_decision(&mut self, seq: u64, text: &str) {
-        if let Ok(columns) = serde_json::from_str::<DecisionColumns<'_>>(text) {
-            self.decisions.push(columns.into_row(self.boot, seq, text.to_owned()));
+        let row = |columns: DecisionColumns<'_>| columns.into_row(self.boot, seq, text.to_owned());
+        let columns = serde_json::from_str(text).map(row);
+        if let Ok(row) = columns.or_else(|_| serde_json::from_str(&without_inputs(text)?).map(row)) {
+            self.decisions.push(row);
         }
     }
 
@@ -206,30 +282,68 @@ const OUTCOME: &str = r#"{"record":"outcome","#;
 struct DecisionColumns<'a> {
     id: DecisionId,
     run: RunId,
+    #[serde(default)]
+    parent: Option<DecisionId>,
     at_ms: u64,
+    #[serde(default = "first")]
+    hop: u32,
     kind: DecisionKind,
     #[serde(borrow)]
     principal: Cow<'a, str>,
     requested: Vec<String>,
+    from: Option<Target>,
     to: Option<Target>,
     to_model: Option<ModelName>,
     attempt: bool,
-    reason: ReasonColumn,
+    #[serde(borrow)]
+    reason: ReasonColumns<'a>,
     #[serde(borrow)]
     config: Cow<'a, str>,
+    #[serde(borrow)]
+    inputs: Option<InputColumns<'a>>,
     #[serde(default)]
     labels: LabelColumns,
 }
 
+const fn first() -> u32 {
+    1
+}
+
+/// Inputs of a later version, which this one cannot read, do not hide the decision.
+fn without_inputs(text: &str) -> serde_json::Result<String> {
+    let mut record: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
+    record.remove("inputs");
+    serde_json::to_string(&record)
+}
+
 #[derive(Deserialize)]
-struct ReasonColumn {
+struct ReasonColumns<'a> {
     code: ReasonCode,
+    #[serde(borrow)]
+    text: Cow<'a, str>,
+}
+
+/// Of the inputs, only who planned.
+#[derive(Deserialize)]
+struct InputColumns<'a> {
+    #[serde(borrow, default)]
+    policy: Option<PolicyColumns<'a>>,
+}
+
+#[derive(Deserialize)]
+struct PolicyColumns<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    version: Cow<'a, str>,
 }
 
 #[derive(Default, Deserialize)]
 struct LabelColumns {
     session: Option<String>,
     user: Option<String>,
+    #[serde(default)]
+    tags: Vec<String>,
 }
 
 /// What the row of an outcome needs of its record.
@@ -247,18 +361,37 @@ struct OutcomeColumns {
 
 impl DecisionColumns<'_> {
     fn into_row(self, boot: BootId, seq: u64, record: String) -> DecisionRow {
+        let rule = match self.reason.code {
+            ReasonCode::ChosenByRule
+            | ReasonCode::RefusedByRule
+            | ReasonCode::StoppedByRule
+            | ReasonCode::HandoffByRule => named_rule(&self.reason.text).map(plain),
+            _ => None,
+        };
+        let mut tags: Vec<String> = self.labels.tags.iter().map(|tag| plain(tag)).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        let policy = self.inputs.and_then(|inputs| inputs.policy);
         DecisionRow {
             id: self.id,
             run: self.run,
             boot,
             seq,
             at_ms: storable(self.at_ms),
+            parent: self.parent,
+            hop: self.hop,
             kind: self.kind.as_str().to_owned(),
             principal: plain(&self.principal),
             session: self.labels.session.as_deref().map(plain),
             user: self.labels.user.as_deref().map(plain),
+            tags,
             reason_code: self.reason.code.as_str().to_owned(),
+            rule,
+            policy_version: policy.as_ref().map(|policy| version_digits(&plain(&policy.version)).to_owned()),
+            policy: policy.map(|policy| plain(&policy.name)),
             requested: list_text(&self.requested),
+            from_target: self.from.map(|target| plain(&target.to_string())),
+            provider: self.to.as_ref().map(|target| plain(target.provider.as_str())),
             to_model: self.to_model.map(|model| plain(model.as_str())),
             to_target: self.to.map(|target| plain(&target.to_string())),
             attempt: self.attempt,
@@ -281,6 +414,7 @@ impl OutcomeColumns {
             fault: self.fault.map(|fault| fault.as_str().to_owned()),
             input_tokens: usage.map(|usage| storable(usage.input_tokens)),
             cached_tokens: usage.map(|usage| storable(usage.cached_input_tokens)),
+            cache_write_tokens: usage.map(|usage| storable(usage.cache_write_tokens)),
             output_tokens: usage.map(|usage| storable(usage.output_tokens)),
             reasoning_tokens: usage.map(|usage| storable(usage.reasoning_tokens)),
             cost_nano: self.cost.map(|cost| storable(cost.0)),
@@ -289,6 +423,51 @@ impl OutcomeColumns {
             record,
         }
     }
+}
+
+impl FeedbackRow {
+    fn new(feedback: Feedback, boot: BootId, seq: u64, record: &str) -> Self {
+        let (correct, correct_target) = match feedback.correct_target {
+            Some(CorrectTarget::Chosen(correct)) => (Some(correct), None),
+            Some(CorrectTarget::Named(name)) => (None, Some(plain(&name))),
+            None => (None, None),
+        };
+        Self {
+            boot,
+            seq,
+            at_ms: storable(feedback.at_ms),
+            decision: feedback.decision,
+            principal: plain(&feedback.principal),
+            correct,
+            correct_target,
+            score: feedback.score,
+            label: feedback.label.as_deref().map(plain),
+            record: record.to_owned(),
+        }
+    }
+}
+
+impl DroppedRow {
+    fn new(dropped: &Dropped, boot: BootId, seq: u64, record: &str) -> Self {
+        Self {
+            boot,
+            seq,
+            at_ms: storable(dropped.at_ms),
+            before_ms: storable(dropped.before_ms),
+            record: record.to_owned(),
+        }
+    }
+}
+
+/// The rule that the sentence of a reason names. The sentences are the planner's.
+fn named_rule(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("rule `")?;
+    rest.split_once('`').map(|(name, _)| name)
+}
+
+/// As many digits of a policy's version as rows keep: enough to tell any two apart.
+pub(crate) fn version_digits(version: &str) -> &str {
+    version.char_indices().nth(16).and_then(|(end, _)| version.get(..end)).unwrap_or(version)
 }
 
 /// Names as a JSON list: the text that a filter by one name is compared with.

@@ -1,5 +1,7 @@
 //! Records for tests.
 
+use std::sync::LazyLock;
+
 use baton_model::{DecisionId, FinishReason, RequestId, RunId, Usage};
 use baton_policy::{Reason, ReasonCode, ReasonSource};
 
@@ -45,7 +47,19 @@ pub(crate) fn decision(number: u64) -> Record {
     }))
 }
 
-/// The same without an attempt.
+/// The first decision of a run among three models, with all that is recorded of its plan.
+pub(crate) fn planned(number: u64) -> Record {
+    static PLANNED: LazyLock<Decision> =
+        LazyLock::new(|| serde_json::from_str(include_str!("samples/decision.json")).unwrap());
+    Record::Decision(Box::new(Decision {
+        id: decision_id(number),
+        run: RunId::from_parts(1_000_000 + number, [3; 10]),
+        at_ms: 1_000_000,
+        ..PLANNED.clone()
+    }))
+}
+
+/// A decision without an attempt.
 pub(crate) fn refusal(number: u64) -> Record {
     let Record::Decision(mut decision) = decision(number) else { unreachable!("it is a decision") };
     decision.kind = DecisionKind::Refuse;

@@ -7,16 +7,21 @@
 //! - Start with [`verify`].
 //! - **Invariant:** nothing derived is trusted: rows and heads are compared with the evidence.
 
-use std::collections::{HashMap, VecDeque};
+mod evidence;
+
+use std::collections::HashMap;
+use std::io;
 
 use baton_model::{BootId, DecisionId};
 
 use crate::block::Block;
-use crate::chain::{CheckpointKey, Hash};
-use crate::frame::{self, Frame};
+use crate::chain::CheckpointKey;
+use crate::export::{Line, Lines, ReadExportError};
 use crate::row::{DecisionRow, Derived, OutcomeRow};
 use crate::store::{AuditStore, Chain, StoreError};
-use crate::{Boot, ChainHead, Checkpoint, Record};
+use crate::{ChainHead, Checkpoint};
+
+use evidence::{Evidence, Progress};
 
 /// What to check against.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,15 @@ pub struct VerifyReport {
     pub decisions: u64,
     /// Checkpoints whose signatures were checked.
     pub checkpoints: u64,
+    /// Keys that another one vouches for.
+    pub signing_keys: u64,
+    /// Chains that did not end in order: their process died.
+    pub crashed: u64,
+    /// Chains that begin where retention says, in a signed record, that it cut.
+    pub shortened: u64,
+    /// Entries at the ends of the newest chains that no checkpoint covers yet. What was done to
+    /// them shows with the next checkpoint, or the next start.
+    pub unsigned_tail: u64,
     /// Checkpoints from outside that were compared. With none, a cut tail of the newest chain, a
     /// rollback of everything, or a log made anew with the key would not be seen.
     pub held: u64,
@@ -94,9 +108,15 @@ pub enum Flaw {
     /// An entry does not continue the one before it.
     #[error("the entry does not continue its chain")]
     Unlinked,
-    /// A checkpoint's signature is not by a known key.
-    #[error("the checkpoint is not signed by a known key")]
+    /// A signed record's signature is not by a known key.
+    #[error("the record is not signed by a known key")]
     BadSignature,
+    /// A checkpoint is signed by a key that another one has followed.
+    #[error("the checkpoint is signed by a key that was replaced before it")]
+    RetiredKey,
+    /// An entry stands behind the one that ends its chain.
+    #[error("the entry stands behind the end of its chain")]
+    AfterEnd,
     /// A checkpoint speaks of another head than the chain had.
     #[error("the checkpoint speaks of another chain than this")]
     BadCheckpoint,
@@ -131,266 +151,174 @@ pub async fn verify(store: &dyn AuditStore, options: VerifyOptions<'_>) -> Resul
     let chains = store.chains().await?;
     let mut verifier = Verifier {
         store,
-        options,
-        report: VerifyReport { held: options.held.len() as u64, ..VerifyReport::default() },
-        heads: HashMap::new(),
-        wanted: HashMap::new(),
+        evidence: Evidence::new(options),
         claimed: HashMap::new(),
         recorded: HashMap::new(),
     };
-    for held in options.held {
-        verifier.wanted.insert((held.head.boot, held.head.seq), None);
-    }
     for chain in &chains {
         verifier.chain(chain).await?;
     }
-    verifier.compare_heads();
     verifier.compare_outcomes().await?;
     for row in store.strays(STRAYS).await? {
-        verifier.find(row.boot, row.seq, Flaw::RowInvented(row.id));
+        verifier.evidence.find(row.boot, row.seq, Flaw::RowInvented(row.id));
     }
-    verifier.report.chains = chains.len() as u64;
-    Ok(verifier.report)
+    Ok(verifier.evidence.finish())
+}
+
+/// Checks an exported file, without any store: the chains, their blocks and the documents in it.
+///
+/// # Errors
+/// When the file cannot be read, or is no export. What is wrong with its content is in the report.
+pub fn verify_export(
+    export: impl io::BufRead,
+    options: VerifyOptions<'_>,
+) -> Result<VerifyReport, ReadExportError> {
+    let mut evidence = Evidence::new(options);
+    let mut open: Option<(Chain, Progress)> = None;
+    let mut documents = HashMap::new();
+    for line in Lines::of(export)? {
+        match line? {
+            Line::Chain(chain) => {
+                if let Some((chain, progress)) = open.take() {
+                    evidence.end(&chain, progress);
+                }
+                let progress = evidence.begin(chain.boot);
+                open = Some((chain, progress));
+            }
+            Line::Block(block) => {
+                let known = open.as_mut().filter(|(chain, _)| chain.boot == block.boot);
+                let Some((_, progress)) = known else {
+                    evidence.find(block.boot, block.first_seq, Flaw::Unlinked);
+                    continue;
+                };
+                let mut derived = Derived::new(block.boot);
+                if evidence.block(progress, &block, Some(&mut derived)) {
+                    documents.extend(derived.documents.into_iter().map(|document| {
+                        let place = (block.boot, block.first_seq);
+                        (document.hash.clone(), (document, place))
+                    }));
+                }
+            }
+            Line::Document(stored) => {
+                if let Some((recorded, (boot, seq))) = documents.get(&stored.hash)
+                    && (&recorded.kind, &recorded.body) != (&stored.kind, &stored.body)
+                {
+                    evidence.find(*boot, *seq, Flaw::DocumentDiffers(stored.hash));
+                }
+            }
+        }
+    }
+    if let Some((chain, progress)) = open.take() {
+        evidence.end(&chain, progress);
+    }
+    Ok(evidence.finish())
 }
 
 const BLOCKS_AT_ONCE: u32 = 16;
 const STRAYS: u32 = 100;
-/// How far behind a checkpoint its head may be: as many entries as can be written during a sync.
-const HASHES_KEPT: usize = 100_000;
 
+/// Feeds the evidence of a store to the machine, and compares its rows with what follows from it.
 struct Verifier<'a> {
     store: &'a dyn AuditStore,
-    options: VerifyOptions<'a>,
-    report: VerifyReport,
-    /// The ends of the chains as computed, and what their boot records say of the one before.
-    heads: HashMap<BootId, (ChainHead, Option<ChainHead>)>,
-    /// Places whose hashes are asked for by checkpoints from outside.
-    wanted: HashMap<(BootId, u64), Option<Hash>>,
+    evidence: Evidence<'a>,
     /// Outcomes in rows whose records were not read yet, by their place.
     claimed: HashMap<(BootId, u64), (DecisionId, OutcomeRow)>,
     /// Outcomes in records whose rows were not read yet, by their place.
     recorded: HashMap<(BootId, u64), OutcomeRow>,
 }
 
-/// Where the reading of one chain stands.
-struct Progress {
-    boot: BootId,
-    seq: u64,
-    hash: Hash,
-    /// The last hashes, for checkpoints.
-    hashes: VecDeque<(u64, Hash)>,
-    /// The number and time of the first entry that no checkpoint covers.
-    unsigned: Option<(u64, u64)>,
-    unsigned_told: bool,
-    boot_record: Option<Boot>,
-    stopped_ms: Option<u64>,
-}
-
 impl Verifier<'_> {
-    fn find(&mut self, boot: BootId, seq: u64, flaw: Flaw) {
-        self.report.findings.push(Finding { boot, seq, flaw });
-    }
-
     async fn chain(&mut self, chain: &Chain) -> Result<(), StoreError> {
-        let mut progress = Progress {
-            boot: chain.boot,
-            seq: 0,
-            hash: Hash::GENESIS,
-            hashes: VecDeque::new(),
-            unsigned: None,
-            unsigned_told: false,
-            boot_record: None,
-            stopped_ms: None,
-        };
+        let mut progress = self.evidence.begin(chain.boot);
         let mut after = 0;
+        let mut beyond = 0;
         loop {
             let blocks = self.store.blocks(chain.boot, after, BLOCKS_AT_ONCE).await?;
             let Some(last) = blocks.last() else { break };
             after = last.first_seq;
-            // What was committed since the table of chains was read is left for the next time.
-            for block in blocks.iter().filter(|block| block.first_seq <= chain.head.seq) {
-                self.block(&mut progress, block).await?;
+            for block in &blocks {
+                if block.first_seq <= chain.head.seq {
+                    self.block(&mut progress, block).await?;
+                } else {
+                    beyond = beyond.max(block.last_seq);
+                }
             }
         }
-        self.end(chain, progress);
+        // What was committed since the table of chains was read is left for the next time; but then
+        // the table says so by now.
+        if beyond > 0 && self.store.cursor(chain.boot).await?.is_none_or(|head| head.seq < beyond) {
+            self.evidence.find(chain.boot, chain.head.seq, Flaw::ChainDiffers);
+        }
+        self.evidence.end(chain, progress);
         Ok(())
     }
 
     async fn block(&mut self, progress: &mut Progress, block: &Block) -> Result<(), StoreError> {
-        self.report.blocks += 1;
-        if block.first_seq > progress.seq + 1 {
-            self.find(progress.boot, progress.seq + 1, Flaw::Missing(block.first_seq - 1));
-            progress.seq = block.first_seq - 1;
-            progress.hash = block.previous;
-        }
-        if block.previous != progress.hash {
-            self.find(progress.boot, block.first_seq, Flaw::Unlinked);
-        }
-        match block.unpack() {
-            Ok(frames) => {
-                let mut derived = Derived::new(block.boot);
-                if self.frames(progress, &frames, &mut derived) {
-                    derived.join();
-                    self.rows(progress, block, derived).await?;
-                }
-            }
-            Err(error) => self.find(progress.boot, block.first_seq, Flaw::Damaged(error.to_string())),
-        }
-        if (progress.seq, progress.hash) != (block.last_seq, block.last) {
-            let flaw = Flaw::Damaged("its columns name another end".to_owned());
-            self.find(progress.boot, progress.seq.min(block.last_seq), flaw);
-            progress.seq = block.last_seq;
-            progress.hash = block.last;
+        let mut derived = Derived::new(block.boot);
+        // What an earlier block has already said is not asked for again.
+        let from = block.first_seq.max(progress.seq + 1);
+        if self.evidence.block(progress, block, Some(&mut derived)) {
+            derived.join();
+            self.rows(progress, from, block, derived).await?;
         }
         Ok(())
     }
 
-    /// Checks each entry, and derives what follows from it. `false` when some cannot be read.
-    fn frames(&mut self, progress: &mut Progress, frames: &[u8], derived: &mut Derived) -> bool {
-        for frame in frame::read_all(frames) {
-            let expected = progress.seq + 1;
-            let frame = match frame {
-                Ok(frame) => frame,
-                Err(error) => {
-                    self.find(progress.boot, expected, Flaw::Damaged(error.to_string()));
-                    return false;
-                }
-            };
-            if !frame.follows(progress.hash, expected) {
-                self.find(progress.boot, expected, Flaw::Unlinked);
-            }
-            self.entry(progress, &frame, derived);
-        }
-        true
-    }
-
-    fn entry(&mut self, progress: &mut Progress, frame: &Frame<'_>, derived: &mut Derived) {
-        self.report.entries += 1;
-        progress.seq = frame.seq;
-        progress.hash = frame.hash;
-        progress.hashes.push_back((frame.seq, frame.hash));
-        if progress.hashes.len() > HASHES_KEPT {
-            progress.hashes.pop_front();
-        }
-        if let Some(wanted) = self.wanted.get_mut(&(progress.boot, frame.seq)) {
-            *wanted = Some(frame.hash);
-        }
-        derived.add(frame.seq, frame.payload);
-        let Ok(record) = Record::read(frame.payload) else { return };
-        self.time(progress, frame.seq, time_of(&record));
-        match &record {
-            Record::Checkpoint(checkpoint) => self.checkpoint(progress, frame.seq, checkpoint),
-            Record::Boot(boot) => progress.boot_record = Some(boot.clone()),
-            Record::CleanStop { at_ms } => progress.stopped_ms = Some(*at_ms),
-            Record::Document(_) | Record::Decision(_) | Record::Outcome(_) | Record::Change(_) => {}
-        }
-    }
-
-    fn time(&mut self, progress: &mut Progress, seq: u64, at_ms: u64) {
-        let (since_seq, since_ms) = *progress.unsigned.get_or_insert((seq, at_ms));
-        if at_ms > since_ms.saturating_add(self.options.max_unsigned_ms) && !progress.unsigned_told {
-            progress.unsigned_told = true;
-            self.find(progress.boot, since_seq, Flaw::Unsigned);
-        }
-    }
-
-    fn checkpoint(&mut self, progress: &mut Progress, seq: u64, checkpoint: &Checkpoint) {
-        self.report.checkpoints += 1;
-        if !self.options.keys.iter().any(|key| key.has_signed(checkpoint)) {
-            self.find(progress.boot, seq, Flaw::BadSignature);
-            return;
-        }
-        let head = &checkpoint.head;
-        let known = progress.hashes.iter().rev().find(|(at, _)| *at == head.seq);
-        let fits = known.is_some_and(|(_, hash)| hash.to_string() == head.hash);
-        if head.boot != progress.boot || !fits {
-            self.find(progress.boot, seq, Flaw::BadCheckpoint);
-            return;
-        }
-        // The entries between the head and this one wait for the next checkpoint.
-        progress.unsigned = (head.seq + 1 < seq).then_some((head.seq + 1, checkpoint.at_ms));
-        progress.unsigned_told = false;
-    }
-
-    async fn rows(&mut self, progress: &Progress, block: &Block, derived: Derived) -> Result<(), StoreError> {
+    async fn rows(
+        &mut self,
+        progress: &Progress,
+        from: u64,
+        block: &Block,
+        derived: Derived,
+    ) -> Result<(), StoreError> {
         let boot = progress.boot;
-        let stored = self.store.rows(boot, block.first_seq, block.last_seq.max(progress.seq)).await?;
+        let stored = self.store.rows(boot, from, block.last_seq.max(progress.seq)).await?;
         let mut stored: HashMap<u64, DecisionRow> = stored.into_iter().map(|row| (row.seq, row)).collect();
         for row in derived.decisions {
-            self.report.decisions += 1;
+            self.evidence.report.decisions += 1;
             match stored.remove(&row.seq) {
-                Some(stored) => self.row(&row, stored),
-                None => self.find(boot, row.seq, Flaw::RowMissing(row.id)),
+                Some(stored) => self.row(row, stored),
+                None => self.evidence.find(boot, row.seq, Flaw::RowMissing(row.id)),
             }
         }
         let mut invented: Vec<DecisionRow> = stored.into_values().collect();
         invented.sort_unstable_by_key(|row| row.seq);
         for row in invented {
-            self.find(boot, row.seq, Flaw::RowInvented(row.id));
+            self.evidence.find(boot, row.seq, Flaw::RowInvented(row.id));
         }
         for document in derived.documents {
             let stored = self.store.document(&document.hash).await?;
             if stored.is_none_or(|stored| (stored.kind, stored.body) != (document.kind, document.body)) {
-                self.find(boot, block.first_seq, Flaw::DocumentDiffers(document.hash));
+                self.evidence.find(boot, block.first_seq, Flaw::DocumentDiffers(document.hash));
             }
         }
         for outcome in derived.outcomes {
-            self.recorded.insert((outcome.boot, outcome.seq), outcome);
+            // Decisions come first, so that little is kept of a long log.
+            let place = (outcome.boot, outcome.seq);
+            match self.claimed.remove(&place) {
+                Some((id, claimed)) if id == outcome.decision && claimed == outcome => {}
+                Some((id, _)) => self.evidence.find(place.0, place.1, Flaw::RowDiffers(id)),
+                None => drop(self.recorded.insert(place, outcome)),
+            }
         }
         Ok(())
     }
 
-    fn row(&mut self, derived: &DecisionRow, mut stored: DecisionRow) {
+    /// Compares a row with what follows from its decision, and from the outcome where that is in the
+    /// same block. Each is told at its own record.
+    fn row(&mut self, mut derived: DecisionRow, mut stored: DecisionRow) {
         let (boot, seq, id) = (derived.boot, derived.seq, derived.id);
-        if derived.outcome.is_none()
-            && let Some(outcome) = stored.outcome.take()
-        {
-            self.claimed.insert((outcome.boot, outcome.seq), (id, outcome));
-        }
-        if *derived != stored {
-            self.find(boot, seq, Flaw::RowDiffers(id));
-        }
-    }
-
-    fn end(&mut self, chain: &Chain, progress: Progress) {
-        let boot = chain.boot;
-        let head = ChainHead { boot, seq: progress.seq, hash: progress.hash.to_string() };
-        let record = progress.boot_record;
-        let previous = record.as_ref().and_then(|record| record.previous.clone());
-        if head.seq < chain.head.seq {
-            self.find(boot, head.seq + 1, Flaw::Missing(chain.head.seq));
-        } else if head != chain.head {
-            self.find(boot, head.seq, Flaw::ChainDiffers);
-        }
-        let as_recorded = record.is_none_or(|record| {
-            record.at_ms == chain.at_ms && record.version == chain.version && record.boot == boot
-        });
-        if !as_recorded || previous != chain.previous || progress.stopped_ms != chain.stopped_ms {
-            self.find(boot, 1, Flaw::ChainDiffers);
-        }
-        self.heads.insert(boot, (head, previous));
-    }
-
-    /// Each chain must end where the chain after it, and a checkpoint from outside, says.
-    fn compare_heads(&mut self) {
-        let mut wrong = Vec::new();
-        for (_, previous) in self.heads.values() {
-            let Some(previous) = previous else { continue };
-            if self.heads.get(&previous.boot).is_none_or(|(head, _)| head != previous) {
-                wrong.push(previous.clone());
+        match (derived.outcome.take(), stored.outcome.take()) {
+            (Some(derived), stored) if Some(&derived) != stored.as_ref() => {
+                self.evidence.find(boot, derived.seq, Flaw::RowDiffers(id));
             }
-        }
-        for held in self.options.held {
-            let found = self.wanted.get(&(held.head.boot, held.head.seq)).copied().flatten();
-            if found.is_none_or(|hash| hash.to_string() != held.head.hash) {
-                wrong.push(held.head.clone());
-            } else if !self.options.keys.iter().any(|key| key.has_signed(held)) {
-                self.find(held.head.boot, held.head.seq, Flaw::BadSignature);
+            (None, Some(outcome)) => {
+                self.claimed.insert((outcome.boot, outcome.seq), (id, outcome));
             }
+            (Some(_), _) | (None, None) => {}
         }
-        wrong.sort_unstable_by_key(|head| (head.boot, head.seq));
-        for head in wrong {
-            self.find(head.boot, head.seq, Flaw::HeadDiffers(head));
+        if derived != stored {
+            self.evidence.find(boot, seq, Flaw::RowDiffers(id));
         }
     }
 
@@ -402,9 +330,9 @@ impl Verifier<'_> {
         for (place, (id, outcome)) in claimed {
             match recorded.remove(&place) {
                 Some(derived) if derived == outcome && derived.decision == id => {}
-                Some(_) => self.find(place.0, place.1, Flaw::RowDiffers(id)),
+                Some(_) => self.evidence.find(place.0, place.1, Flaw::RowDiffers(id)),
                 None if self.is_newer(place).await? => {}
-                None => self.find(place.0, place.1, Flaw::RowInvented(id)),
+                None => self.evidence.find(place.0, place.1, Flaw::RowInvented(id)),
             }
         }
         let mut left: Vec<_> = recorded.into_iter().collect();
@@ -413,7 +341,7 @@ impl Verifier<'_> {
             // Nobody claims it: an orphan, or a second outcome. Else its row has lost it.
             let row = self.store.decision(outcome.decision).await?.map(|stored| stored.row);
             if row.is_some_and(|row| row.outcome.is_none()) {
-                self.find(place.0, place.1, Flaw::RowDiffers(outcome.decision));
+                self.evidence.find(place.0, place.1, Flaw::RowDiffers(outcome.decision));
             }
         }
         Ok(())
@@ -421,24 +349,16 @@ impl Verifier<'_> {
 
     /// Whether a place was committed after its chain was read. It is left for the next time.
     async fn is_newer(&self, (boot, seq): (BootId, u64)) -> Result<bool, StoreError> {
-        if self.heads.get(&boot).is_some_and(|(head, _)| seq <= head.seq) {
+        if self.evidence.head(boot).is_some_and(|head| seq <= head.seq) {
             return Ok(false);
         }
         Ok(self.store.cursor(boot).await?.is_some_and(|head| seq <= head.seq))
     }
 }
 
-fn time_of(record: &Record) -> u64 {
-    match record {
-        Record::Boot(boot) => boot.at_ms,
-        Record::CleanStop { at_ms } => *at_ms,
-        Record::Document(document) => document.at_ms,
-        Record::Decision(decision) => decision.at_ms,
-        Record::Outcome(outcome) => outcome.at_ms,
-        Record::Change(change) => change.at_ms,
-        Record::Checkpoint(checkpoint) => checkpoint.at_ms,
-    }
-}
-
+#[cfg(test)]
+mod speed;
+#[cfg(test)]
+mod tamper;
 #[cfg(test)]
 mod tests;

@@ -71,6 +71,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// `journal`: the local audit journal.
     pub journal: Journal,
+    /// `audit`: how long decisions are kept, and what is kept beside. Needs a restart.
+    pub audit: Audit,
     /// `mcp_servers`: the MCP servers whose tools a run may use, by name, and `mcp_allow_urls`: which other
     /// URLs a request may name in `mcp_servers`, as `https://mcp.example.com/*`. Default: none.
     ///
@@ -249,6 +251,58 @@ impl Default for Journal {
     }
 }
 
+/// What is kept of decisions, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// `audit.retention`: how long decisions and their evidence are kept, as `13 months` (31 days each) or
+    /// `400 days`; whole months are dropped. `off` keeps everything. Default `13 months`.
+    pub retention: Option<Duration>,
+    /// `audit.checkpoints`: where signed checkpoints are kept outside of the store.
+    pub checkpoints: Checkpoints,
+    /// `audit.export.dir`: a folder of this gateway's own, to which every decision and outcome is written
+    /// as a line of JSON. Default: none.
+    pub export: Option<PathBuf>,
+    /// `audit.alerts`: who is told when the audit log needs somebody. Default: nobody.
+    pub alerts: Option<Alerts>,
+}
+
+/// Who is told when the audit log needs somebody, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerts {
+    /// `audit.alerts.webhook`: a `url` that is sent the alerts, signed with `secret` (`whsec_...`).
+    pub webhook: WebhookSettings,
+    /// `audit.alerts.relay_lag`: how far the store may be behind. Default `60s`.
+    pub relay_lag: Duration,
+    /// `audit.alerts.disk_free`: how much room the disk of the data directory must have. Default `1GiB`.
+    pub disk_free: u64,
+}
+
+/// Sinks for checkpoints. Whoever can change the store should not be able to change these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// `audit.checkpoints.file`: a file to which every checkpoint is appended. Default: none.
+    pub file: Option<PathBuf>,
+    /// `audit.checkpoints.webhook`: a `url` that is sent every checkpoint, signed with `secret`
+    /// (`whsec_...`). Default: none.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// Where signed messages go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// `url`.
+    pub url: String,
+    /// `secret`: as Standard Webhooks write it.
+    pub secret: Secret<String>,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        let retention = Some(Duration::from_secs(13 * 31 * 86_400));
+        Self { retention, checkpoints: Checkpoints::default(), export: None, alerts: None }
+    }
+}
+
 /// The name of the policy that holds where no other is named.
 pub const DEFAULT_POLICY: &str = "default";
 
@@ -305,6 +359,7 @@ impl Config {
             ("data_dir", self.data_dir != next.data_dir),
             ("database", self.database != next.database),
             ("journal", self.journal != next.journal),
+            ("audit", self.audit != next.audit),
             ("telemetry", self.telemetry != next.telemetry),
             ("limits.max_connections", self.limits.max_connections != next.limits.max_connections),
             ("limits.header_timeout", self.limits.header_timeout != next.limits.header_timeout),
@@ -327,6 +382,7 @@ impl Config {
             data_dir: running.data_dir.clone(),
             database: running.database.clone(),
             journal: running.journal,
+            audit: running.audit.clone(),
             telemetry: running.telemetry.clone(),
             limits: Limits { max_body_bytes: self.limits.max_body_bytes, ..running.limits },
             auth: Auth { required },

@@ -103,6 +103,21 @@ fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
             "log_filter": config.telemetry.log_filter,
         },
         "journal": { "max_bytes": config.journal.max_bytes },
+        "audit": {
+            "retention_days": config.audit.retention.map(|time| time.as_secs() / 86_400),
+            "checkpoints": {
+                "file": config.audit.checkpoints.file.as_ref().map(|file| file.to_string_lossy()),
+                "webhook": config.audit.checkpoints.webhook.as_ref().map(|webhook| {
+                    json!({ "url": webhook.url, "secret": secret(webhook.secret.expose()) })
+                }),
+            },
+            "export": config.audit.export.as_ref().map(|dir| json!({ "dir": dir.to_string_lossy() })),
+            "alerts": config.audit.alerts.as_ref().map(|alerts| json!({
+                "webhook": { "url": alerts.webhook.url, "secret": secret(alerts.webhook.secret.expose()) },
+                "relay_lag_ms": u64::try_from(alerts.relay_lag.as_millis()).unwrap_or(u64::MAX),
+                "disk_free": alerts.disk_free,
+            })),
+        },
         "mcp_servers": named(config.tools.servers.iter().map(|it| (it.name.clone(), tool_server(it, &secret)))),
         "mcp_allow_urls": config.tools.allow_urls.iter().map(UrlPattern::as_str).collect::<Vec<_>>(),
     })

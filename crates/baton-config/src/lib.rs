@@ -20,8 +20,8 @@ mod value;
 mod watch;
 
 pub use config::{
-    Auth, CaFile, Config, Cors, DEFAULT_POLICY, Database, Journal, Limits, LogFormat, Model, Provider, Route,
-    Telemetry,
+    Alerts, Audit, Auth, CaFile, Checkpoints, Config, Cors, DEFAULT_POLICY, Database, Journal, Limits,
+    LogFormat, Model, Provider, Route, Telemetry, WebhookSettings,
 };
 pub use document::policy_version;
 pub use load::{Detected, Env, Flags, Sources, detected_providers};

@@ -15,6 +15,7 @@ use crate::tree::{Node, Value};
 use crate::value::{Wrong, duration, listen, origin, path, size};
 use crate::{Auth, Config, Cors, Database, Journal, Limits, LogFormat, Telemetry};
 
+mod audit;
 mod mcp;
 mod model;
 mod names;
@@ -56,6 +57,7 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
     let limits = read_limits(reader, &mut top);
     let telemetry = read_telemetry(reader, &mut top);
     let journal = read_journal(reader, &mut top);
+    let audit = audit::audit(reader, &mut top);
     let tools = mcp::tools(reader, &mut top);
     reader.unsupported(&mut top, "agents");
     reader.finish(top);
@@ -74,6 +76,7 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         limits,
         telemetry,
         journal,
+        audit,
         tools,
         digests: Digests { version: String::new(), whole: Secret::new(String::new()) },
     };

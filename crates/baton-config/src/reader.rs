@@ -12,13 +12,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
 use std::path::PathBuf;
 
-use baton_model::Secret;
+use baton_model::{Secret, nearest};
 
 use crate::file::read_file;
 use crate::mistake::{Excerpt, Mistake, Place, Visibility};
 use crate::reference::{Form, Piece, Reference, References};
 use crate::tree::{Key, Node, Span, Value};
-use crate::value::{Wrong, did_you_mean, nearest, path};
+use crate::value::{Wrong, did_you_mean, path};
 
 /// The longest value that a mistake repeats.
 const MAX_SEEN: usize = 80;

@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use baton_model::nearest;
+
 /// What is wrong with a value, without the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
@@ -196,21 +198,6 @@ fn is_authority(text: &str) -> bool {
 fn is_port(text: &str) -> bool {
     text.is_empty()
         || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
-}
-
-/// A name of the list that the given one may have meant: a few slips away, or cut short.
-pub(crate) fn nearest<'n>(given: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    let given: String = given.chars().take(128).collect::<String>().to_ascii_lowercase();
-    let distance = |name: &str| {
-        let is_cut = given.len() > 3 && name.starts_with(&given);
-        if is_cut { 1 } else { strsim::damerau_levenshtein(&given, &name.to_ascii_lowercase()) }
-    };
-    names
-        .into_iter()
-        .map(|name| (distance(name), name))
-        .filter(|(distance, name)| *distance * 3 <= name.chars().count().max(given.chars().count()))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }
 
 /// The hint for a name that is not there.

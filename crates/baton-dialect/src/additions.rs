@@ -6,7 +6,7 @@
 use baton_model::{Dialect, Message, RawJson, RawObject, Tool};
 use bytes::Bytes;
 
-use crate::{DecodeError, anthropic_messages, openai_chat};
+use crate::{DecodeError, anthropic_messages, openai_chat, openai_responses};
 
 /// What is added to a request.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,19 @@ pub struct Additions<'a> {
     pub messages: &'a [Message],
     /// Members that get another value, by their names in the client's dialect; `null` removes one.
     pub settings: &'a [(String, RawJson)],
+    /// Which calls the target takes in a history.
+    pub calls: CallTaste,
+}
+
+/// What a target of `openai_chat` makes of the calls in a history.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallTaste {
+    /// It takes them as they were sent.
+    #[default]
+    AsSent,
+    /// It takes only what the format names, and ids of at most 40 bytes: what other makers put beside calls is left
+    /// out, and longer ids are replaced.
+    Plain,
 }
 
 /// The edits of a body.
@@ -39,6 +52,7 @@ pub fn extend_request<'b>(
     let mut edits = match dialect {
         Dialect::OpenaiChat => openai_chat::extend_request(body, additions),
         Dialect::AnthropicMessages => anthropic_messages::extend_request(body, additions),
+        Dialect::OpenaiResponses => openai_responses::extend_request(body, additions),
     }?;
     for (key, value) in additions.settings {
         let value = Some(value.get()).filter(|value| *value != "null");

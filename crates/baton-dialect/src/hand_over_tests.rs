@@ -106,7 +106,7 @@ fn different_ids_stay_different() {
     let request = request(OpenaiChat, QUESTION, added);
     for target in Dialect::ALL {
         let body = String::from_utf8(encode_request(target, &request, &TARGET).body).unwrap();
-        let prefix = if target == OpenaiChat { "call_" } else { "toolu_" };
+        let prefix = if target == AnthropicMessages { "toolu_" } else { "call_" };
         let made: std::collections::HashSet<&str> =
             body.split('"').filter(|word| word.starts_with(prefix) && word.len() > 32).collect();
         assert_eq!(made.len(), 2, "{body}");

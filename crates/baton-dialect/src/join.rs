@@ -78,7 +78,10 @@ impl Joiner {
             (JoinLane::Patch, Dialect::AnthropicMessages) => {
                 Lane::Messages(Box::new(anthropic_messages::Joiner::new(options)))
             }
-            (JoinLane::Model, client) => Lane::Model(Box::new(model::ModelJoiner::new(client, options))),
+            // No frame of this dialect can be edited alone: each one is repeated in those that follow it.
+            (JoinLane::Patch, client @ Dialect::OpenaiResponses) | (JoinLane::Model, client) => {
+                Lane::Model(Box::new(model::ModelJoiner::new(client, options)))
+            }
         };
         Self { lane }
     }
@@ -194,7 +197,9 @@ pub fn join_answers(
         (JoinLane::Patch, Dialect::AnthropicMessages) => {
             anthropic_messages::join_answers(turns, end, context, id)
         }
-        (JoinLane::Model, client) => model::join_answers(client, turns, end, context, id),
+        (JoinLane::Patch, client @ Dialect::OpenaiResponses) | (JoinLane::Model, client) => {
+            model::join_answers(client, turns, end, context, id)
+        }
     }
 }
 

@@ -12,19 +12,23 @@ mod anthropic_messages;
 mod convert;
 mod join;
 mod marks;
+mod openai;
 mod openai_chat;
+mod openai_responses;
 mod read;
 mod rename;
+mod restore;
 mod wire;
 mod word;
 
 use baton_model::{Answer, Dialect, Fault, RawObject, Request, StreamEvent};
 use bytes::Bytes;
 
-pub use additions::{Additions, extend_request};
+pub use additions::{Additions, CallTaste, extend_request};
 pub use join::{Gate, JoinEnd, JoinLane, Joiner, Show, TurnAnswer, join_answers};
 pub use marks::{Marks, ObservedTransfer, conversation_marks, observed_transfers};
 pub use rename::{rename_answer, rename_event};
+pub use restore::{GivenCall, restore_calls};
 pub use wire::{
     AnswerContext, DecodeError, EncodeTarget, Encoded, ErrorBody, Observation, StreamOptions, StreamUsage,
 };
@@ -61,6 +65,7 @@ pub fn decode_request(dialect: Dialect, body: &RawObject) -> Result<Request, Dec
     let request = match dialect {
         Dialect::OpenaiChat => openai_chat::decode_request(body),
         Dialect::AnthropicMessages => anthropic_messages::decode_request(body),
+        Dialect::OpenaiResponses => openai_responses::decode_request(body),
     }?;
     if request.messages.is_empty() {
         return Err(DecodeError::at("messages", "`messages` is empty"));
@@ -71,7 +76,8 @@ pub fn decode_request(dialect: Dialect, body: &RawObject) -> Result<Request, Dec
 /// What must change in a body that is passed on in its own dialect.
 ///
 /// A strict upstream shall take what our clients are known to send: `null` members and empty tool lists go, `messages` given as
-/// text becomes a list, a tool result without its call gets one. Empty for nearly every request.
+/// text becomes a list, a tool result without its call gets one, and keywords of JSON Schema that a client spelled in snake case are
+/// mended in the schemas of tools and of the response's format. Empty for nearly every request.
 ///
 /// # Errors
 /// [`DecodeError`] when a member has a type that no upstream would take.
@@ -79,6 +85,7 @@ pub fn repair_request(dialect: Dialect, body: &RawObject) -> Result<Vec<(&str, O
     match dialect {
         Dialect::OpenaiChat => openai_chat::repair_request(body),
         Dialect::AnthropicMessages => anthropic_messages::repair_request(body),
+        Dialect::OpenaiResponses => openai_responses::repair_request(body),
     }
 }
 
@@ -87,7 +94,9 @@ pub fn repair_request(dialect: Dialect, body: &RawObject) -> Result<Vec<(&str, O
 pub fn stream_usage(dialect: Dialect, body: &RawObject) -> StreamUsage {
     match dialect {
         Dialect::OpenaiChat => openai_chat::stream_usage(body),
-        Dialect::AnthropicMessages => StreamUsage { client_asked: true, edit: None },
+        Dialect::AnthropicMessages | Dialect::OpenaiResponses => {
+            StreamUsage { client_asked: true, edit: None }
+        }
     }
 }
 
@@ -97,6 +106,7 @@ pub fn encode_request(dialect: Dialect, request: &Request, target: &EncodeTarget
     match dialect {
         Dialect::OpenaiChat => openai_chat::encode_request(request, target),
         Dialect::AnthropicMessages => anthropic_messages::encode_request(request, target),
+        Dialect::OpenaiResponses => openai_responses::encode_request(request, target),
     }
 }
 
@@ -108,7 +118,14 @@ pub fn decode_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Fault> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::decode_answer(body),
         Dialect::AnthropicMessages => anthropic_messages::decode_answer(body),
+        Dialect::OpenaiResponses => openai_responses::decode_answer(body),
     }
+}
+
+/// The request, where answers of its dialect repeat members of it.
+#[must_use]
+pub fn repeated(dialect: Dialect, request: &RawObject) -> Option<&RawObject> {
+    (dialect == Dialect::OpenaiResponses).then_some(request)
 }
 
 /// Writes a whole answer.
@@ -117,6 +134,7 @@ pub fn encode_answer(dialect: Dialect, answer: &Answer, context: &AnswerContext<
     match dialect {
         Dialect::OpenaiChat => openai_chat::encode_answer(answer, context),
         Dialect::AnthropicMessages => anthropic_messages::encode_answer(answer, context),
+        Dialect::OpenaiResponses => openai_responses::encode_answer(answer, context),
     }
 }
 
@@ -126,6 +144,7 @@ pub fn decode_error(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
     match dialect {
         Dialect::OpenaiChat => openai_chat::decode_error(status, body),
         Dialect::AnthropicMessages => anthropic_messages::decode_error(status, body),
+        Dialect::OpenaiResponses => openai_responses::decode_error(status, body),
     }
 }
 
@@ -135,6 +154,7 @@ pub fn encode_error(dialect: Dialect, error: &ErrorBody<'_>) -> Vec<u8> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::encode_error(error),
         Dialect::AnthropicMessages => anthropic_messages::encode_error(error),
+        Dialect::OpenaiResponses => openai_responses::encode_error(error),
     }
 }
 
@@ -146,6 +166,7 @@ pub fn observe_answer(dialect: Dialect, body: &[u8]) -> Result<Observation<'_>, 
     match dialect {
         Dialect::OpenaiChat => openai_chat::observe_answer(body),
         Dialect::AnthropicMessages => anthropic_messages::observe_answer(body),
+        Dialect::OpenaiResponses => openai_responses::observe_answer(body),
     }
 }
 
@@ -157,6 +178,7 @@ pub fn observe_event<'a>(dialect: Dialect, event: &str, data: &'a [u8]) -> Resul
     match dialect {
         Dialect::OpenaiChat => openai_chat::observe_event(event, data),
         Dialect::AnthropicMessages => anthropic_messages::observe_event(event, data),
+        Dialect::OpenaiResponses => openai_responses::observe_event(event, data),
     }
 }
 
@@ -187,6 +209,7 @@ pub fn stream_decoder(dialect: Dialect) -> Box<dyn StreamDecoder> {
     match dialect {
         Dialect::OpenaiChat => Box::new(openai_chat::Decoder::default()),
         Dialect::AnthropicMessages => Box::new(anthropic_messages::Decoder::default()),
+        Dialect::OpenaiResponses => Box::new(openai_responses::Decoder::default()),
     }
 }
 
@@ -196,12 +219,16 @@ pub fn stream_encoder(dialect: Dialect, options: StreamOptions) -> Box<dyn Strea
     match dialect {
         Dialect::OpenaiChat => Box::new(openai_chat::Encoder::new(options)),
         Dialect::AnthropicMessages => Box::new(anthropic_messages::Encoder::new(options)),
+        Dialect::OpenaiResponses => Box::new(openai_responses::Encoder::new(options)),
     }
 }
 
 /// The error frame that ends a stream of this dialect that is passed on as it is.
 #[must_use]
 pub fn error_frame(dialect: Dialect, error: &ErrorBody<'_>) -> Vec<u8> {
+    if dialect == Dialect::OpenaiResponses {
+        return openai_responses::error_frame(error);
+    }
     let mut frame = b"event: error\ndata: ".to_vec();
     frame.extend_from_slice(&encode_error(dialect, error));
     frame.extend_from_slice(b"\n\n");

@@ -4,11 +4,13 @@
 //! - **Invariant:** a mark depends on what is said, not on how its JSON is written.
 //! - **Never here:** keys and secrets: the caller makes the mark of one principal differ from another's.
 
+use std::sync::LazyLock;
+
 use baton_model::{Dialect, ImageSource, Message, Part, PartKind, RawObject, Role};
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
-use crate::{DecodeError, anthropic_messages, openai_chat};
+use crate::{DecodeError, anthropic_messages, openai_chat, openai_responses};
 
 /// A hand-off that a client's own loop made just before this request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +43,9 @@ pub struct Marks {
 /// # Errors
 /// [`DecodeError`] when such a call may be there and the messages cannot be read.
 pub fn observed_transfers(dialect: Dialect, body: &RawObject) -> Result<Vec<ObservedTransfer>, DecodeError> {
-    let messages = body.get("messages").unwrap_or_default();
-    let may_be = |word: &str| memmem::find(messages, word.as_bytes()).is_some();
-    if !may_be(PREFIX) && !TOOLS.into_iter().any(may_be) {
+    let key = if dialect == Dialect::OpenaiResponses { "input" } else { "messages" };
+    let messages = body.get(key).unwrap_or_default();
+    if SEARCHES.iter().all(|search| search.find(messages).is_none()) {
         return Ok(Vec::new());
     }
     let messages = decode_messages(dialect, body)?;
@@ -69,6 +71,12 @@ const PREFIX: &str = "transfer_to_";
 
 /// The tools whose arguments name it.
 const TOOLS: [&str; 2] = ["handoff", "transfer_task"];
+
+/// Looks for each of these words. Made once: every request is searched.
+static SEARCHES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| {
+    let [handoff, task] = TOOLS;
+    [PREFIX, handoff, task].map(Finder::new)
+});
 
 /// Who a call hands over to.
 fn recipient(tool: &str, arguments: &str) -> Option<String> {
@@ -105,6 +113,7 @@ fn decode_messages(dialect: Dialect, body: &RawObject) -> Result<Vec<Message>, D
     match dialect {
         Dialect::OpenaiChat => openai_chat::decode_messages(body),
         Dialect::AnthropicMessages => anthropic_messages::decode_messages(body),
+        Dialect::OpenaiResponses => openai_responses::decode_messages(body),
     }
 }
 

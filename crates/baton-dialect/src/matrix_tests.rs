@@ -17,7 +17,8 @@ pub(crate) use play::{Said, Sse};
 
 use super::*;
 
-const CONTEXT: AnswerContext<'_> = AnswerContext { model: "provider/model", created: 1_700_000_000 };
+const CONTEXT: AnswerContext<'_> =
+    AnswerContext { model: "provider/model", created: 1_700_000_000, request: None };
 
 #[test]
 fn every_request_is_written_for_every_dialect() {

@@ -10,12 +10,13 @@
 mod answer;
 mod decode;
 mod encode;
-mod error;
 mod extend;
 mod join;
+mod keywords;
 mod observe;
 mod reasoning;
 mod repair;
+mod restore;
 mod stream;
 mod types;
 mod usage;
@@ -24,14 +25,17 @@ use baton_model::{Fault, FaultKind, FinishReason};
 
 use serde::Deserialize;
 
+use crate::openai::error;
+pub(crate) use crate::openai::{decode_error, encode_error};
 pub(crate) use answer::{decode_answer, encode_answer};
 pub(crate) use decode::{decode_messages, decode_request};
 pub(crate) use encode::encode_request;
-pub(crate) use error::{decode_error, encode_error};
 pub(crate) use extend::extend_request;
 pub(crate) use join::{Joiner, join_answers};
+pub(crate) use keywords::{mend_text, mend_tools};
 pub(crate) use observe::{observe_answer, observe_event};
 pub(crate) use repair::{repair_request, stream_usage};
+pub(crate) use restore::restore_calls;
 pub(crate) use stream::{Decoder, Encoder};
 
 /// The name under which a result without its call gets one.

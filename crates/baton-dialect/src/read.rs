@@ -15,7 +15,13 @@ use crate::DecodeError;
 
 /// Reads JSON text whose own path is `at`.
 pub(crate) fn read<'a, T: Deserialize<'a>>(json: &'a [u8], at: fmt::Arguments<'_>) -> Result<T, DecodeError> {
-    serde_json::from_slice(json).map_err(|error| explain(json, at, &error))
+    let read = match std::str::from_utf8(json) {
+        // One check of the encoding for the whole is cheaper than the parser's own for each string.
+        Ok(text) => serde_json::from_str(text),
+        // The parser says where.
+        Err(_place) => serde_json::from_slice(json),
+    };
+    read.map_err(|error| explain(json, at, &error))
 }
 
 fn explain(json: &[u8], at: fmt::Arguments<'_>, error: &serde_json::Error) -> DecodeError {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 #[must_use]
 pub fn rename_answer(dialect: Dialect, body: &Bytes, model: &str) -> Option<Bytes> {
     match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages => rename(body, model),
+        Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::OpenaiResponses => rename(body, model),
     }
 }
 
@@ -19,19 +19,22 @@ pub fn rename_answer(dialect: Dialect, body: &Bytes, model: &str) -> Option<Byte
 pub fn rename_event(dialect: Dialect, data: &Bytes, model: &str) -> Option<Bytes> {
     match dialect {
         Dialect::OpenaiChat => rename(data, model),
-        Dialect::AnthropicMessages => {
-            let event = RawObject::parse(data.clone()).ok()?;
-            let message = rename(&event.get_bytes("message")?, model)?;
-            Some(event.rewrite(&[("message", Some(message))]).concat().into())
-        }
+        Dialect::AnthropicMessages => rename_inner(data, "message", model),
+        Dialect::OpenaiResponses => rename_inner(data, "response", model),
     }
+}
+
+fn rename_inner(data: &Bytes, key: &str, model: &str) -> Option<Bytes> {
+    let event = RawObject::parse(data.clone()).ok()?;
+    let named = rename(&event.get_bytes(key)?, model)?;
+    Some(event.rewritten(&[(key, Some(named))]).into())
 }
 
 fn rename(body: &Bytes, model: &str) -> Option<Bytes> {
     let object = RawObject::parse(body.clone()).ok()?;
     object.get("model")?;
     let name = serde_json::to_vec(model).ok()?;
-    Some(object.rewrite(&[("model", Some(name.into()))]).concat().into())
+    Some(object.rewritten(&[("model", Some(name.into()))]).into())
 }
 
 #[cfg(test)]
@@ -56,6 +59,11 @@ mod tests {
         assert_eq!(
             rename_event(Dialect::AnthropicMessages, &Bytes::from_static(br#"{"type":"ping"}"#), "c"),
             None
+        );
+        let created = Bytes::from_static(br#"{"type":"response.created","response":{"id":"r","model":"g"}}"#);
+        assert_eq!(
+            rename_event(Dialect::OpenaiResponses, &created, "openai/g").unwrap(),
+            br#"{"type":"response.created","response":{"id":"r","model":"openai/g"}}"#.as_slice()
         );
     }
 }

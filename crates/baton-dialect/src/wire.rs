@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use baton_model::{FinishReason, JsonError, Usage};
+use baton_model::{FinishReason, JsonError, RawObject, Usage};
 use bytes::Bytes;
 
 /// A request body that does not follow its dialect.
@@ -66,6 +66,8 @@ pub struct AnswerContext<'a> {
     pub model: &'a str,
     /// Seconds since 1970, for dialects that say when.
     pub created: i64,
+    /// The client's request, for dialects whose answers repeat members of it.
+    pub request: Option<&'a RawObject>,
 }
 
 /// What a stream encoder must know before the first event.
@@ -79,6 +81,8 @@ pub struct StreamOptions {
     pub created: i64,
     /// Whether the client asked for the usage chunk (`stream_options.include_usage`).
     pub include_usage: bool,
+    /// The client's request, for dialects whose answers repeat members of it.
+    pub request: Option<RawObject>,
 }
 
 /// An error for a client. Which status goes with it is the surface's business.

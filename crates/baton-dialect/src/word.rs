@@ -6,7 +6,7 @@ use baton_model::{Dialect, FaultKind};
 #[must_use]
 pub const fn error_word(dialect: Dialect, kind: FaultKind) -> &'static str {
     match dialect {
-        Dialect::OpenaiChat => match kind {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => match kind {
             FaultKind::InvalidRequest
             | FaultKind::ContextTooLong
             | FaultKind::UnsupportedFeature
@@ -39,5 +39,7 @@ pub const fn end_frame(dialect: Dialect) -> &'static [u8] {
     match dialect {
         Dialect::OpenaiChat => b"data: [DONE]\n\n",
         Dialect::AnthropicMessages => b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+        // The last event has the whole answer in it: nobody else can write it.
+        Dialect::OpenaiResponses => b"",
     }
 }

@@ -2,7 +2,7 @@
 
 use baton_audit::{DecisionKind, Receipt};
 use baton_dialect::{
-    AnswerContext, StreamOptions, decode_answer, encode_answer, observe_answer, rename_answer,
+    AnswerContext, StreamOptions, decode_answer, encode_answer, observe_answer, rename_answer, repeated,
 };
 use baton_model::{Answer, Dialect, Fault, FaultKind, RequestId, Target};
 use baton_net::body::{ReadError, read_to_end};
@@ -185,7 +185,7 @@ impl Sent<'_> {
         let result = if self.run.ask.stream {
             self.streamed(call, &mut open).await.map(Box::new).map(Carried::Stream)
         } else {
-            self.whole(call, &mut open).await.map(Carried::Whole)
+            self.whole(call, &mut open).await
         };
         let carried = match result {
             Err((fault, body)) => {
@@ -195,11 +195,11 @@ impl Sent<'_> {
             Ok(carried) => carried,
         };
         let receipt = *open.receipt();
-        let part_of_more = self.run.leg.is_some();
         let shown = match &carried {
-            Carried::Whole(_) => !part_of_more,
+            Carried::Whole(_) => true,
             // A turn that the client sees nothing of need not wait for the disk: what follows it does.
-            Carried::Stream(flow) => !part_of_more || flow.0.committed(),
+            Carried::Turn(..) => false,
+            Carried::Stream(flow) => self.run.leg.is_none() || flow.0.committed(),
         };
         // The upstream worked while the disk did; mostly there is nothing left to wait for.
         if shown && let Err(error) = open.synced().await {
@@ -208,21 +208,12 @@ impl Sent<'_> {
         }
         open.seen.content_sent = shown;
         let body = match carried {
-            Carried::Whole(raw) if part_of_more => {
-                let answer = decode_answer(self.upstream.dialect(), &raw);
-                match answer {
-                    Err(fault) => {
-                        open.fail(&fault);
-                        return Err(Failure::Failed(Box::new(Failed { fault, head: self.head, body: None })));
-                    }
-                    Ok(answer) => {
-                        open.seen.content_sent = true;
-                        open.seen.bytes = u64::try_from(raw.len()).unwrap_or(u64::MAX);
-                        let ended = open.succeed();
-                        let dialect = self.upstream.dialect();
-                        Body::Turn(Box::new(WholeTurn { dialect, raw, answer, ended }))
-                    }
-                }
+            Carried::Turn(raw, answer) => {
+                open.seen.content_sent = true;
+                open.seen.bytes = u64::try_from(raw.len()).unwrap_or(u64::MAX);
+                let ended = open.succeed();
+                let dialect = self.upstream.dialect();
+                Body::Turn(Box::new(WholeTurn { dialect, raw, answer: *answer, ended }))
             }
             Carried::Whole(bytes) => {
                 let bytes =
@@ -272,7 +263,7 @@ impl Sent<'_> {
         Err((fault, unchanged.then_some(body)))
     }
 
-    async fn whole(&mut self, call: Call, open: &mut OpenAttempt) -> Result<Bytes, Failing> {
+    async fn whole(&mut self, call: Call, open: &mut OpenAttempt) -> Result<Carried, Failing> {
         let deadline = Instant::now() + self.run.time_left();
         let response = self.send(call, open, deadline).await?;
         let body = timeout_at(deadline, read_to_end(response.body, ANSWER_LIMIT))
@@ -281,15 +272,16 @@ impl Sent<'_> {
             .map_err(|error| (cut_short(error), None))?;
         open.seen.upstream_done = true;
         match self.prepared.lane {
-            _ if self.run.leg.is_some() => self.noted(body, open),
-            Lane::Fast => self.passed(body, open),
-            Lane::Slow => self.converted(&body, open),
+            _ if self.run.leg.is_some() => {
+                self.read(&body, open).map(|answer| Carried::Turn(body, Box::new(answer)))
+            }
+            Lane::Fast => self.passed(body, open).map(Carried::Whole),
+            Lane::Slow => self.converted(&body, open).map(Carried::Whole),
         }
         .map_err(|fault| (fault, None))
     }
 
-    /// Notes what a whole answer says of itself.
-    fn noted(&self, body: Bytes, open: &mut OpenAttempt) -> Result<Bytes, Fault> {
+    fn passed(&self, body: Bytes, open: &mut OpenAttempt) -> Result<Bytes, Fault> {
         let observed = observe_answer(self.upstream.dialect(), &body)?;
         open.note_content();
         if let Some(usage) = &observed.usage {
@@ -297,11 +289,6 @@ impl Sent<'_> {
         }
         open.seen.finish = observed.finish;
         open.seen.note_origin(observed.id.as_deref(), observed.model.as_deref());
-        Ok(body)
-    }
-
-    fn passed(&self, body: Bytes, open: &mut OpenAttempt) -> Result<Bytes, Fault> {
-        let body = self.noted(body, open)?;
         if self.run.pool.named_many
             && let Some(renamed) = rename_answer(self.upstream.dialect(), &body, &self.target)
         {
@@ -310,7 +297,8 @@ impl Sent<'_> {
         Ok(body)
     }
 
-    fn converted(&self, body: &[u8], open: &mut OpenAttempt) -> Result<Bytes, Fault> {
+    /// Reads a whole answer, and notes what it says of itself.
+    fn read(&self, body: &[u8], open: &mut OpenAttempt) -> Result<Answer, Fault> {
         let answer = decode_answer(self.upstream.dialect(), body)?;
         open.note_content();
         if let Some(usage) = &answer.usage {
@@ -318,9 +306,16 @@ impl Sent<'_> {
         }
         open.seen.finish = Some(answer.finish);
         open.seen.note_origin(Some(&answer.id), Some(&answer.model));
+        Ok(answer)
+    }
+
+    fn converted(&self, body: &[u8], open: &mut OpenAttempt) -> Result<Bytes, Fault> {
+        let answer = self.read(body, open)?;
         let model = if self.run.pool.named_many { &self.target } else { &answer.model };
-        let context = AnswerContext { model, created: self.created() };
-        Ok(encode_answer(self.run.ask.dialect, &answer, &context).into())
+        let ask = &self.run.ask;
+        let request = repeated(ask.dialect, &ask.body);
+        let context = AnswerContext { model, created: self.created(), request };
+        Ok(encode_answer(ask.dialect, &answer, &context).into())
     }
 
     /// Seconds since 1970, as the request's id tells them: no clock is read twice for one answer.
@@ -396,6 +391,7 @@ impl Sent<'_> {
                     id: answer_id(ask.dialect, ask.request),
                     created: self.created(),
                     include_usage: self.prepared.client_wants_usage,
+                    request: repeated(ask.dialect, &ask.body).cloned(),
                 };
                 Pump::slow(ask.dialect, self.upstream.dialect(), options)
             }
@@ -421,6 +417,8 @@ impl Sent<'_> {
 
 enum Carried {
     Whole(Bytes),
+    /// A turn of a longer run, as it came and as it reads.
+    Turn(Bytes, Box<Answer>),
     Stream(Box<(Pump, UpstreamBody)>),
 }
 
@@ -461,6 +459,7 @@ pub(crate) fn answer_id(dialect: Dialect, request: RequestId) -> String {
     match dialect {
         Dialect::OpenaiChat => format!("chatcmpl-{digits}"),
         Dialect::AnthropicMessages => format!("msg_{digits}"),
+        Dialect::OpenaiResponses => format!("resp_{digits}"),
     }
 }
 

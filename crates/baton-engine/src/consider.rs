@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::engine::unresolved;
 use crate::features::{features, last_user_text};
+use crate::given::GivenCalls;
 use crate::health::{Form, HealthBoard, Keys, Probe, Snapshot};
 use crate::prepare::{Converted, prepare};
 use crate::sticky::{Held, Key, Sticky};
@@ -48,6 +49,7 @@ pub(crate) enum Purpose {
 pub struct Outlook {
     pub(crate) health: Arc<HealthBoard>,
     pub(crate) sticky: Arc<Sticky>,
+    pub(crate) given: GivenCalls,
     pub(crate) stored: ArcSwap<StoredPolicies>,
     pub(crate) ids: IdSource,
 }

@@ -10,10 +10,14 @@
 use std::sync::Arc;
 
 use baton_audit::{DecisionKind, HandoffNote, Hash, PackageNote, Receipt, ToolNote};
-use baton_dialect::{AnswerContext, JoinEnd, Joiner, StreamOptions, TurnAnswer, join_answers, stream_usage};
-use baton_model::{Fault, FinishReason, NanoUsd, Part, Target, Usage};
-use baton_policy::{Actions, Candidate, Current, Inputs, Reason, Row, RunEvent};
-use baton_run::{CallResult, Cause, Effect, Event, Finish, Guard, History, Machine, ToolCall, TurnEnd};
+use baton_dialect::{
+    AnswerContext, JoinEnd, Joiner, StreamOptions, TurnAnswer, join_answers, repeated, stream_usage,
+};
+use baton_model::{Fault, FinishReason, NanoUsd, Part, ProviderName, Target, Usage};
+use baton_policy::{Actions, Candidate, Current, Inputs, Reason, ReasonCode, ReasonSource, Row, RunEvent};
+use baton_run::{
+    CallResult, CallsTold, Cause, Effect, Event, Finish, Guard, History, Machine, ToolCall, TurnEnd,
+};
 use baton_tools::{Called, ToolSet};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -23,7 +27,7 @@ use crate::engine::{internal, not_recordable};
 use crate::flow::Flow;
 use crate::leg::{Leg, LegTerms};
 use crate::plot::plot;
-use crate::report::Report;
+use crate::report::{Report, correlation};
 use crate::run::{Choice, Run};
 use crate::sticky::{Held, Key};
 use crate::{Ask, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
@@ -79,6 +83,7 @@ impl Course {
                 id: answer_id(run.ask.dialect, run.ask.request),
                 created: created(run.ask.request),
                 include_usage: stream_usage(run.ask.dialect, &run.ask.body).client_asked,
+                request: repeated(client.dialect, &client.body).cloned(),
             };
             Joiner::new(run.ask.dialect, self.legs.lane, options)
         });
@@ -173,7 +178,7 @@ impl Way {
                         Err(refusal) => Stage::Failed(Box::new(refusal)),
                     };
                 }
-                Effect::Fail => return Stage::Failed(Box::new(self.fail())),
+                Effect::Fail => return self.fail(),
             };
             effect = self.machine.step(event);
         }
@@ -191,7 +196,11 @@ impl Way {
         if choice.kind == DecisionKind::Handoff && self.legs.history == History::Summary {
             self.summary = self.summarised(&choice).await;
         }
-        let announcement = Report::announcement(choice.kind, &choice.candidate);
+        let announcement = match &self.joiner {
+            Some(_) => Report::announcement(choice.kind, &choice.candidate),
+            // A whole answer announces nothing.
+            None => Vec::new(),
+        };
         let note = (choice.kind == DecisionKind::Handoff).then(|| Box::new(self.note(&choice)));
         self.run.leg = Some(Box::new(Leg {
             machine: self.machine.clone(),
@@ -254,7 +263,15 @@ impl Way {
             }
             Cause::Unavailable => (DecisionKind::Fallback, RunEvent::Unavailable { from: &name, to: &other }),
             Cause::Guarded(guard) => {
-                (DecisionKind::Stay, RunEvent::Denied { from: &name, why: guard_clause(guard) })
+                self.report.planned = Some(kept_by(guard, &name));
+                (DecisionKind::Stay, RunEvent::ToolsAnswered { by: &name })
+            }
+            Cause::NoSuchTool => {
+                let text =
+                    format!("{name} goes on: it called a tool that does not exist, and was told which do");
+                let reason = Reason { code: ReasonCode::ToolsAnswered, text, source: ReasonSource::Policy };
+                self.report.planned = Some(reason);
+                (DecisionKind::Stay, RunEvent::ToolsAnswered { by: &name })
             }
             Cause::NoSuchTarget => (
                 DecisionKind::Stay,
@@ -304,11 +321,16 @@ impl Way {
         Event::ToolsDone(results)
     }
 
-    fn fail(&mut self) -> Refusal {
-        match self.failure.take() {
-            Some((target, failed)) => self.engine.stop(&mut self.run, &target, *failed),
-            None => Refusal::failed(internal("the run lost its way"), self.no_head()),
-        }
+    /// Nothing is left to try for a turn. What earlier turns said is the answer then, as far as it goes.
+    fn fail(&mut self) -> Stage {
+        let Some((target, failed)) = self.failure.take() else {
+            return Stage::Failed(Box::new(Refusal::failed(
+                internal("the run lost its way"),
+                self.no_head(),
+            )));
+        };
+        let refusal = self.engine.stop(&mut self.run, &target, *failed);
+        if self.report.spoke() { Stage::End(FinishReason::Length) } else { Stage::Failed(Box::new(refusal)) }
     }
 
     /// The most that the next turn can cost: all of the input anew, and all of the output it may give.
@@ -330,12 +352,14 @@ impl Way {
         let Some(target) = self.target(self.report.later.unwrap_or(self.machine.active())) else { return };
         let ask = &self.client;
         let named = self.run.keys_from_now_on(marks);
-        let calls = self.report.emitted.iter().cloned().map(Key::Call);
+        let calls = self.report.emitted.iter().map(|call| Key::Call(call.id.clone()));
+        let told = (ask.handoff.calls == CallsTold::Apart).then(|| Key::Session(correlation(&self.run)));
         let handed = self.report.later.is_some()
             || self.machine.moves().iter().any(|moved| !moved.undone)
             || self.basis.run.is_some();
         let current = Current { target, cached_tokens: self.report.last_input() };
-        let keys = named.into_iter().chain(calls);
+        let keys = named.into_iter().chain(calls).chain(told);
+        self.engine.outlook.given.put(&ask.caller.principal, &self.report.emitted);
         self.engine.outlook.sticky.put(&ask.caller.principal, keys, &Held { current, handed });
     }
 
@@ -391,14 +415,30 @@ impl Way {
     }
 }
 
-const fn guard_clause(guard: Guard) -> &'static str {
-    match guard {
-        Guard::MaxTurns => "it has had as many turns as it may",
-        Guard::MaxHandoffs => "the conversation has changed hands as often as it may",
-        Guard::PingPong => "the conversation goes to and fro, and the user has said nothing new",
-        Guard::Budget => "another turn could cost more than is left of its budget",
-        Guard::Rule => "a rule ends it",
+/// The parts of a turn, each knowing who put what beside it: only there it may go back.
+fn made_by(maker: &ProviderName, mut parts: Vec<Part>) -> Vec<Part> {
+    for attached in parts.iter_mut().filter_map(|part| part.attached.as_mut()) {
+        attached.maker = Some(maker.clone());
     }
+    parts
+}
+
+/// Why a conversation stays where it is, as a guard has it: the model is told, and may still answer.
+fn kept_by(guard: Guard, name: &str) -> Reason {
+    let (code, why) = match guard {
+        Guard::MaxTurns => (ReasonCode::MaxTurns, "it has had as many turns as it may"),
+        Guard::MaxHandoffs => {
+            (ReasonCode::MaxHandoffs, "the conversation has changed hands as often as it may")
+        }
+        Guard::PingPong => {
+            (ReasonCode::PingPong, "the conversation goes to and fro, and the user has said nothing new")
+        }
+        Guard::Budget => {
+            (ReasonCode::BudgetReached, "another turn could cost more than is left of its budget")
+        }
+        Guard::Rule => (ReasonCode::HandoffDenied, "a rule ends it"),
+    };
+    Reason { code, text: format!("{name} keeps the conversation: {why}"), source: ReasonSource::Policy }
 }
 
 mod decide;

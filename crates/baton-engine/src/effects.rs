@@ -25,13 +25,14 @@ pub(crate) fn changed(ask: &Ask, actions: &Actions) -> Result<Option<(Ask, Vec<S
             None => wordless.push(format!("rule.set.{key}")),
         }
     }
-    let mut messages = ask.body.get("messages").unwrap_or(b"[]").to_vec();
+    let list = if ask.dialect == Dialect::OpenaiResponses { "input" } else { "messages" };
+    let mut messages = ask.body.get(list).unwrap_or(b"[]").to_vec();
     if messages.first() == Some(&b'"') {
         messages = [b"[{\"role\":\"user\",\"content\":", messages.as_slice(), b"}]"].concat();
     }
     if let Some(text) = &actions.prepend {
         match ask.dialect {
-            Dialect::OpenaiChat => messages = in_front(&messages, &system(text)),
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => messages = in_front(&messages, &system(text)),
             Dialect::AnthropicMessages => {
                 let now: Option<Value> = ask.body.read("system")?;
                 edits.push(("system", Some(instructions(text, now).to_string().into())));
@@ -40,12 +41,12 @@ pub(crate) fn changed(ask: &Ask, actions: &Actions) -> Result<Option<(Ask, Vec<S
     }
     if let Some(text) = &actions.append {
         messages = match ask.dialect {
-            Dialect::OpenaiChat => behind(&messages, &system(text)),
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => behind(&messages, &system(text)),
             Dialect::AnthropicMessages => said_last(&messages, text),
         };
     }
-    if ask.body.get("messages") != Some(messages.as_slice()) {
-        edits.push(("messages", Some(messages.into())));
+    if ask.body.get(list) != Some(messages.as_slice()) {
+        edits.push((list, Some(messages.into())));
     }
     let body = RawObject::parse(ask.body.rewrite(&edits).concat().into())?;
     Ok(Some((Ask { body, ..ask.clone() }, wordless)))
@@ -66,6 +67,14 @@ fn word<'k>(ask: &Ask, key: &'k str) -> Option<&'k str> {
         (Dialect::AnthropicMessages, "max_completion_tokens" | "max_tokens") => Some("max_tokens"),
         (Dialect::AnthropicMessages, "temperature" | "top_p" | "top_k" | "service_tier") => Some(key),
         (Dialect::AnthropicMessages, _) => None,
+        (Dialect::OpenaiResponses, "max_completion_tokens" | "max_tokens" | "max_output_tokens") => {
+            Some("max_output_tokens")
+        }
+        (
+            Dialect::OpenaiResponses,
+            "temperature" | "top_p" | "service_tier" | "prompt_cache_key" | "metadata",
+        ) => Some(key),
+        (Dialect::OpenaiResponses, _) => None,
     }
 }
 

@@ -8,12 +8,13 @@ use base64::prelude::BASE64_STANDARD;
 use baton_access::Sealer;
 use baton_audit::{Decision, DecisionKind, HandoffNote, IdSource, Journal, JournalError, Record};
 use baton_dialect::observed_transfers;
-use baton_model::{Fault, FaultKind, RawJson, Target};
+use baton_model::{Fault, FaultKind, Target};
 use baton_policy::{
-    Candidate, History, Next, Plan, Planned, Reason, ReasonCode, ReasonSource, Rejection, Row, RunEvent,
-    Stage, Verdict, next, plan, reaction,
+    Candidate, History, Next, Plan, Planned, Policy, Reason, ReasonCode, ReasonSource, Rejection, Row,
+    RunEvent, Stage, Verdict, next, plan, reaction,
 };
-use baton_tools::{Registry, ServerRef, ToolSet};
+use baton_run::CallsTold;
+use baton_tools::Registry;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +25,7 @@ use crate::effects::changed;
 use crate::health::{HealthBoard, Picked};
 use crate::prepare::{Converted, Prepared};
 use crate::run::{Choice, Run};
+use crate::tooling::brought;
 use crate::versions::{StoredPolicies, beside};
 use crate::{Ask, Head, Refusal, RefusalKind, Reply, ReplyBody, Settings, Unresolved};
 
@@ -36,7 +38,7 @@ pub struct Engine {
     pub(crate) settings: ArcSwap<Settings>,
     pub(crate) journal: Arc<Journal>,
     sealer: Sealer,
-    tools: Registry,
+    pub(crate) tools: Registry,
     pub(crate) outlook: Outlook,
     pub(crate) ids: IdSource,
     pub(crate) stopping: CancellationToken,
@@ -87,6 +89,14 @@ impl Engine {
         &self.outlook.health
     }
 
+    /// Every policy in force: those of the file, and of the store the active versions and canaries.
+    #[must_use]
+    pub fn policies(&self) -> Vec<Arc<Policy>> {
+        let settings = self.settings();
+        let stored = self.outlook.stored.load();
+        settings.catalog.policies().chain(stored.planning()).cloned().collect()
+    }
+
     /// Makes ids for surfaces.
     #[must_use]
     pub const fn ids(&self) -> &IdSource {
@@ -119,6 +129,11 @@ impl Engine {
         self.admit()?;
         let ask = Arc::new(ask);
         let mut considered = self.outlook.consider(self.settings(), &ask, Purpose::Answer)?;
+        let sent = Arc::clone(&ask);
+        let ask = if considered.marks.is_some() { self.outlook.given.restored(ask)? } else { ask };
+        if !Arc::ptr_eq(&sent, &ask) {
+            considered.converted = Converted::default();
+        }
         let mut ignored = Vec::new();
         let tools = match &ask.mcp_servers {
             Some(named) => Some(self.open_tools(named, &mut ignored).await?),
@@ -133,15 +148,22 @@ impl Engine {
         let mut run = Run::new(self, Arc::clone(&ask), considered);
         run.wordless.append(&mut ignored);
         let (mut inputs, _) = run.plan.take().unwrap_or_default();
-        let Plan { order, table, reason, rule, handoff, stays, last_resort } = loop {
+        let planned = loop {
             match plan(&run.pool.policy, run.settings.catalog.knowledge(), &inputs) {
                 Planned::Plan(plan) => break plan,
                 // Asked once: with an answer among the inputs, the next call gives a plan.
                 Planned::Ask(question) => {
-                    inputs.judged = Some(self.ask_judge(&mut run, &inputs, &question).await);
+                    // Apart, as is a refusal below: most requests should not be larger for what few need.
+                    inputs.judged = Some(Box::pin(self.ask_judge(&mut run, &inputs, &question)).await);
                 }
             }
         };
+        let (planned, tools) = if brought(&run.pool.policy, &planned).is_empty() {
+            (planned, tools)
+        } else {
+            Box::pin(self.bring_tools(&run, &mut inputs, planned, tools)).await
+        };
+        let Plan { order, table, reason, rule, handoff, stays, last_resort } = planned;
         let candidates: Vec<Candidate> = order
             .iter()
             .filter_map(|at| inputs.candidates.get(usize::try_from(*at).ok()?).cloned())
@@ -159,10 +181,6 @@ impl Engine {
             run.wordless.extend(wordless);
             run.converted = Converted::default();
         }
-        let tools = match rule.filter(|rule| !rule.then.mcp_servers.is_empty()) {
-            Some(rule) => Some(self.open_more_tools(ask.mcp_servers.as_ref(), &rule.then.mcp_servers).await?),
-            None => tools,
-        };
         // A rule hands over only where rules may.
         let handoff = handoff.filter(|_| run.pool.handoff.by_rules());
         run.handed = handoff.is_some() || inputs.run.is_some();
@@ -171,6 +189,9 @@ impl Engine {
             Ok(course) => Some(course),
             Err(disabled) => {
                 run.disabled = disabled;
+                if ask.handoff.calls == CallsTold::Apart {
+                    run.wordless.push("handoff_mode".to_owned());
+                }
                 None
             }
         };
@@ -179,7 +200,7 @@ impl Engine {
         run.plan = Some((inputs, table));
         let mut candidates = candidates.into_iter();
         let Some(candidate) = candidates.next() else {
-            return Err(self.refuse(&mut run, reason).await);
+            return Err(Box::pin(self.refuse(&mut run, reason)).await);
         };
         // Those who are tried later ask again then.
         run.probes.retain(|(target, _)| *target == candidate.target);
@@ -290,21 +311,6 @@ impl Engine {
                 Next::Stop => return Err(NoAnswer::Failed { target, failed }),
             };
         }
-    }
-
-    /// The tools of the servers that a request names.
-    async fn open_tools(&self, named: &RawJson, ignored: &mut Vec<String>) -> Result<ToolSet, Refusal> {
-        let refs = server_refs(named)?;
-        let members = refs.iter().flat_map(ServerRef::ignored);
-        ignored.extend(members.map(|member| format!("mcp_servers[].{}", crate::ledger::cut(member, 64))));
-        Ok(self.tools.open(&refs, TOOLS_PATIENCE).await)
-    }
-
-    /// The same, with those that a rule adds.
-    async fn open_more_tools(&self, named: Option<&RawJson>, more: &[String]) -> Result<ToolSet, Refusal> {
-        let mut refs = named.map(server_refs).transpose()?.unwrap_or_default();
-        refs.extend(more.iter().map(ServerRef::slug));
-        Ok(self.tools.open(&refs, TOOLS_PATIENCE).await)
     }
 
     /// Records the hand-overs that the client's own loop made just before this request.
@@ -452,19 +458,6 @@ impl Engine {
         refusal.head = Some(Box::new(head));
         refusal
     }
-}
-
-/// How long servers of tools may take to say what they have, whatever the time to connect that is configured.
-const TOOLS_PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
-
-fn server_refs(named: &RawJson) -> Result<Vec<ServerRef>, Refusal> {
-    let wrong = |message: String| {
-        let mut refusal = Refusal::new(RefusalKind::Invalid, message);
-        refusal.param = Some("mcp_servers".to_owned());
-        refusal
-    };
-    let named = named.read().map_err(|_error| wrong("`mcp_servers` cannot be read".to_owned()))?;
-    ServerRef::read(&named).map_err(|error| wrong(error.to_string()))
 }
 
 /// Where a sealed text belongs: to this decision of this caller.

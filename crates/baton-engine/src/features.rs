@@ -1,16 +1,23 @@
 //! Reads off a body what a decision needs to know, without keeping what it says.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use baton_model::{JsonError, RawObject};
 use baton_policy::{DeclaredTask, Features, Needs, Shape, estimate_tokens, read_task};
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// As much of the last user message as is looked at.
 const TEXT_LIMIT: usize = 8 * 1024;
+
+/// What marks messages with pictures, in one dialect and in the other. Every request is searched for them.
+static IMAGES: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| ["\"image_url\"", "\"image\""].map(Finder::new));
+/// What marks messages with audio.
+static AUDIO: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"input_audio\""));
 
 /// What the body asks for.
 ///
@@ -25,7 +32,7 @@ pub(crate) fn features(
     let messages = body.get("messages").unwrap_or_default();
     let system = body.get("system").unwrap_or_default();
     let tools = body.get("tools").unwrap_or_default();
-    let has = |needle: &[u8]| memmem::find(messages, needle).is_some();
+    let has = |mark: &Finder<'_>| mark.find(messages).is_some();
     let limit = match body.read::<u64>("max_completion_tokens")? {
         Some(limit) => Some(limit),
         None => body.read::<u64>("max_tokens")?,
@@ -36,8 +43,8 @@ pub(crate) fn features(
         tools: body
             .read::<Vec<IgnoredAny>>("tools")?
             .map_or(0, |tools| u32::try_from(tools.len()).unwrap_or(u32::MAX)),
-        images: has(b"\"image_url\"") || has(b"\"image\""),
-        audio: has(b"\"input_audio\""),
+        images: IMAGES.iter().any(has),
+        audio: has(&AUDIO),
         structured_output: body
             .get("response_format")
             .is_some_and(|format| memmem::find(format, b"json_schema").is_some()),

@@ -129,7 +129,7 @@ enum Read {
 
 pub(crate) const fn keep_alive(dialect: Dialect) -> &'static [u8] {
     match dialect {
-        Dialect::OpenaiChat => b": keep-alive\n\n",
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => b": keep-alive\n\n",
         Dialect::AnthropicMessages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
     }
 }

@@ -20,6 +20,7 @@ mod engine;
 mod explain;
 mod features;
 mod flow;
+mod given;
 mod health;
 mod judge;
 mod kept;
@@ -36,6 +37,7 @@ mod report;
 mod run;
 mod said;
 mod sticky;
+mod tooling;
 mod versions;
 
 pub use ask::{Ask, Byok, Caller, Explain, ModelSpec};

@@ -73,6 +73,7 @@ pub(crate) fn plot(
         members: Members::new(introduced, &client_tools, offered, wishes.package),
         client_tools,
         server_tools,
+        own_tools: tools.is_some() && run.ask.run_tools,
         rules: !run.pool.policy.document.rules.is_empty(),
         text_is_final: inputs.features.structured_output || demands_json(&run.ask.body),
         dialect: run.ask.dialect,
@@ -166,7 +167,7 @@ pub(crate) fn disabled(dialect: Dialect, body: &RawObject) -> Option<&'static st
     }
     let choice = body.get("tool_choice").filter(|choice| *choice != b"null")?;
     let word: Option<String> = match dialect {
-        Dialect::OpenaiChat => serde_json::from_slice(choice).ok(),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => serde_json::from_slice(choice).ok(),
         Dialect::AnthropicMessages => {
             serde_json::from_slice::<ChoiceType>(choice).ok().map(|choice| choice.kind)
         }
@@ -210,6 +211,11 @@ fn tool_names(body: &RawObject) -> Vec<String> {
         #[serde(default)]
         name: Option<String>,
     }
-    let tools: Vec<Named> = body.read("tools").ok().flatten().unwrap_or_default();
-    tools.into_iter().filter_map(|tool| tool.function.and_then(|it| it.name).or(tool.name)).collect()
+    // `functions` is the older form.
+    let of = |key| body.read::<Vec<Named>>(key).ok().flatten().unwrap_or_default();
+    of("tools")
+        .into_iter()
+        .chain(of("functions"))
+        .filter_map(|tool| tool.function.and_then(|it| it.name).or(tool.name))
+        .collect()
 }

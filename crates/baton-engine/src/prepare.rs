@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use baton_dialect::{
-    Additions, DecodeError, EncodeTarget, decode_request, encode_request, extend_request, repair_request,
-    stream_usage,
+    Additions, CallTaste, DecodeError, EncodeTarget, decode_request, encode_request, extend_request,
+    repair_request, stream_usage,
 };
-use baton_model::{Dialect, Message, RawJson, RawObject, Request, Target, Tool};
+use baton_model::{Dialect, Message, Part, ProviderName, RawJson, RawObject, Request, Target, Tool};
 use baton_run::{History, view};
 use baton_upstream::Upstream;
 use bytes::Bytes;
@@ -65,15 +65,19 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, DecodeError> {
     let dialect = upstream.dialect();
     let quirks = upstream.quirks();
+    // They are known of the chat dialect alone.
+    let calls = if dialect == Dialect::OpenaiChat { quirks.calls } else { CallTaste::AsSent };
     let most =
         max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
     let more = leg.map(|leg| More::of(ask, leg, target));
+    let left_out = more.as_ref().map_or(0, |more| more.left_out);
     let mut prepared = match more {
-        Some(more) if ask.dialect == dialect && more.can_be_spliced() => spliced(ask, target, &more)?,
-        Some(more) => rewritten(ask, converted, dialect, target, most, more)?,
-        None if ask.dialect == dialect => fast(ask, target)?,
+        Some(more) if ask.dialect == dialect && more.can_be_spliced() => spliced(ask, target, &more, calls)?,
+        Some(more) => rewritten(ask, converted, dialect, target, most, more, calls)?,
+        None if ask.dialect == dialect => fast(ask, target, calls)?,
         None => slow(ask, converted, dialect, target, most)?,
     };
+    prepared.left_out += left_out;
     if dialect == Dialect::OpenaiChat && !quirks.is_none() {
         let body = RawObject::parse(prepared.body.concat().into())?;
         let edits = quirks.edits(&body)?;
@@ -93,17 +97,21 @@ struct More {
     summary: Option<Arc<str>>,
     /// How many of the messages come with the hop itself, and after it.
     kept: usize,
+    /// How many of their calls were signed by somebody else.
+    left_out: usize,
 }
 
 impl More {
     fn of(ask: &Ask, leg: &Leg, target: &Target) -> Self {
         let member = leg.terms.member(target);
-        let messages = leg.machine.added(member.unwrap_or(usize::MAX));
+        let mut messages = leg.machine.added(member.unwrap_or(usize::MAX));
+        let left_out =
+            without_signatures(&mut messages, |maker| maker.is_some_and(|maker| *maker != target.provider));
         let mut settings = member.map(|member| leg.settings(member).to_vec()).unwrap_or_default();
         if leg.called && demands_a_call(ask) {
             // It was made. To go on demanding one would never let the model answer.
             let free = match ask.dialect {
-                Dialect::OpenaiChat => "\"auto\"",
+                Dialect::OpenaiChat | Dialect::OpenaiResponses => "\"auto\"",
                 Dialect::AnthropicMessages => "{\"type\":\"auto\"}",
             };
             settings.retain(|(key, _)| key != "tool_choice");
@@ -116,6 +124,7 @@ impl More {
             settings,
             history: leg.history(),
             summary: leg.summary.clone(),
+            left_out,
         }
     }
 
@@ -125,19 +134,28 @@ impl More {
     }
 }
 
+/// Takes from the calls what these makers put beside them; how many there were.
+fn without_signatures(messages: &mut [Message], whose: impl Fn(Option<&ProviderName>) -> bool) -> usize {
+    let parts = messages.iter_mut().flat_map(|message| &mut message.parts);
+    let signed =
+        |part: &&mut Part| part.attached.as_ref().is_some_and(|attached| whose(attached.maker.as_ref()));
+    parts.filter(signed).map(|part| part.attached = None).count()
+}
+
 /// Whether the client wants some tool to be called, whichever.
 fn demands_a_call(ask: &Ask) -> bool {
     let Some(choice) = ask.body.get("tool_choice") else { return false };
     let word = match ask.dialect {
-        Dialect::OpenaiChat => "\"required\"",
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => "\"required\"",
         Dialect::AnthropicMessages => "\"any\"",
     };
     memchr::memmem::find(choice, word.as_bytes()).is_some()
 }
 
 /// A turn of a longer run in the client's own dialect.
-fn spliced(ask: &Ask, target: &Target, more: &More) -> Result<Prepared, DecodeError> {
-    let additions = Additions { tools: &more.tools, messages: &more.messages, settings: &more.settings };
+fn spliced(ask: &Ask, target: &Target, more: &More, calls: CallTaste) -> Result<Prepared, DecodeError> {
+    let More { tools, messages, settings, .. } = more;
+    let additions = Additions { tools, messages, settings, calls };
     Ok(edited(ask, target, extend_request(ask.dialect, &ask.body, &additions)?))
 }
 
@@ -149,6 +167,7 @@ fn rewritten(
     target: &Target,
     default_max_tokens: u64,
     more: More,
+    calls: CallTaste,
 ) -> Result<Prepared, DecodeError> {
     let mut request = if more.settings.is_empty() {
         converted.request(ask)?.clone()
@@ -161,14 +180,17 @@ fn rewritten(
         decode_request(ask.dialect, &RawObject::parse(ask.body.rewrite(&edits).concat().into())?)?
     };
     request.messages.extend(more.messages);
+    if calls == CallTaste::Plain {
+        without_signatures(&mut request.messages, |_anybody| true);
+    }
     request.messages = view(request.messages, more.kept, more.history, more.summary.as_deref());
     request.tools.extend(more.tools);
     Ok(encoded(ask, &request, dialect, target, default_max_tokens))
 }
 
-fn fast(ask: &Ask, target: &Target) -> Result<Prepared, DecodeError> {
-    if has_calls_without_tools(ask) {
-        let edits = extend_request(ask.dialect, &ask.body, &Additions::default())?;
+fn fast(ask: &Ask, target: &Target, calls: CallTaste) -> Result<Prepared, DecodeError> {
+    if calls == CallTaste::Plain || has_calls_without_tools(ask) {
+        let edits = extend_request(ask.dialect, &ask.body, &Additions { calls, ..Additions::default() })?;
         return Ok(edited(ask, target, edits));
     }
     Ok(edited(ask, target, repair_request(ask.dialect, &ask.body)?))

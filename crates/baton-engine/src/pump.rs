@@ -26,8 +26,10 @@ pub(crate) struct Pump {
     sse: SseDecoder,
     lane: StreamLane,
     out: Vec<Bytes>,
-    /// Neighbours that go out as one piece.
+    /// Neighbours that go out as one piece, as they came.
     passage: Passage,
+    /// Neighbours that go out as one piece and were written here. Only one of the two has something in it.
+    made: Vec<u8>,
     out_bytes: usize,
     /// Whether content has come that the client sees.
     committed: bool,
@@ -91,9 +93,7 @@ impl Pump {
     /// A turn of a longer run, whose end is not the stream's.
     pub(crate) fn joined(client: Dialect, (join, opening): (Join, Vec<u8>)) -> Self {
         let mut pump = Self::new(client, StreamLane::Joined { join: Box::new(join), events: Vec::new() });
-        if !opening.is_empty() {
-            pump.push(opening.into());
-        }
+        pump.push(&opening);
         pump
     }
 
@@ -112,6 +112,7 @@ impl Pump {
             lane,
             out: Vec::new(),
             passage: Passage::default(),
+            made: Vec::new(),
             out_bytes: 0,
             committed: false,
             began: false,
@@ -138,6 +139,7 @@ impl Pump {
     pub(crate) fn take(&mut self) -> Vec<Bytes> {
         self.out_bytes = 0;
         self.out.extend(self.passage.take());
+        self.end_made();
         std::mem::take(&mut self.out)
     }
 
@@ -168,13 +170,13 @@ impl Pump {
         self.ended = true;
         match &mut self.lane {
             StreamLane::Fast { upstream, .. } => {
-                let end = Bytes::from_static(end_frame(*upstream));
+                let end = end_frame(*upstream);
                 self.push(end);
             }
             StreamLane::Slow { encoder, .. } => {
-                let mut bytes = Vec::new();
-                encoder.end(&mut bytes);
-                self.push(bytes.into());
+                let before = self.made.len();
+                encoder.end(&mut self.made);
+                self.out_bytes += self.made.len() - before;
             }
             StreamLane::Joined { .. } => {}
         }
@@ -219,22 +221,20 @@ impl Pump {
             StreamLane::Fast { upstream, hide_usage, rename } => {
                 let observed = observe_event(*upstream, name, &event.data)?;
                 let hidden = observed.usage_only && *hide_usage;
-                let raw = match rename.as_deref() {
-                    Some(model) if !hidden => {
-                        rename_event(*upstream, &event.data, model).map(|data| framed(&event.event, &data))
-                    }
+                let renamed = match rename.as_deref() {
+                    Some(model) if !hidden => rename_event(*upstream, &event.data, model),
                     _ => None,
                 };
                 self.note(&observed, seen);
-                match raw {
+                match renamed {
                     None if !hidden => self.push_raw(event),
-                    replaced => {
+                    renamed => {
                         // A late LF at its head still belongs to the event before.
                         if event.raw.starts_with(b"\n") {
-                            self.push(event.raw.slice(..1));
+                            self.push(b"\n");
                         }
-                        if let Some(renamed) = replaced {
-                            self.push(renamed);
+                        if let Some(data) = renamed {
+                            self.push_framed(&event.event, &data);
                         }
                     }
                 }
@@ -242,16 +242,19 @@ impl Pump {
             StreamLane::Slow { decoder, encoder, events } => {
                 events.clear();
                 decoder.decode(name, &event.data, events)?;
-                let mut bytes = Vec::new();
+                let before = self.made.len();
                 for event in events.iter() {
                     match event {
-                        StreamEvent::Error(fault) => return Err(fault.clone()),
+                        StreamEvent::Error(fault) => {
+                            self.made.truncate(before);
+                            return Err(fault.clone());
+                        }
                         StreamEvent::End => {
                             self.ended = true;
                             seen.upstream_done = true;
-                            encoder.end(&mut bytes);
+                            encoder.end(&mut self.made);
                         }
-                        other => encoder.encode(other, &mut bytes),
+                        other => encoder.encode(other, &mut self.made),
                     }
                     self.committed |= event.is_content();
                     note_event(event, seen);
@@ -259,15 +262,17 @@ impl Pump {
                         break;
                     }
                 }
-                if !bytes.is_empty() {
-                    self.push(bytes.into());
-                }
+                self.out_bytes += self.made.len() - before;
             }
             StreamLane::Joined { join, events } => {
                 events.clear();
-                let mut bytes = Vec::new();
+                let before = self.made.len();
                 let Join { joiner, calls, said } = join.as_mut();
-                joiner.pass(name, &event.data, calls, &mut bytes, events)?;
+                if let Err(fault) = joiner.pass(name, &event.data, calls, &mut self.made, events) {
+                    self.made.truncate(before);
+                    return Err(fault);
+                }
+                self.out_bytes += self.made.len() - before;
                 for event in events.drain(..) {
                     match event {
                         StreamEvent::Error(fault) => return Err(fault),
@@ -282,9 +287,6 @@ impl Pump {
                     said.add(event);
                 }
                 self.committed |= joiner.showed_content();
-                if !bytes.is_empty() {
-                    self.push(bytes.into());
-                }
             }
         }
         Ok(())
@@ -305,15 +307,35 @@ impl Pump {
 
     /// Adds an event as it came, as one piece with its neighbours in memory.
     fn push_raw(&mut self, event: &SseEvent) {
+        self.end_made();
         self.out_bytes += event.raw.len();
         self.out.extend(self.passage.add(event));
     }
 
-    /// Adds a piece that was made here.
-    fn push(&mut self, piece: Bytes) {
-        self.out_bytes += piece.len();
+    /// Adds bytes that were made here, as one piece with what was made before.
+    fn push(&mut self, bytes: &[u8]) {
         self.out.extend(self.passage.take());
-        self.out.push(piece);
+        self.out_bytes += bytes.len();
+        self.made.extend_from_slice(bytes);
+    }
+
+    /// Adds an event that was made here.
+    fn push_framed(&mut self, event: &[u8], data: &[u8]) {
+        if !event.is_empty() {
+            self.push(b"event: ");
+            self.push(event);
+            self.push(b"\n");
+        }
+        self.push(b"data: ");
+        self.push(data);
+        self.push(b"\n\n");
+    }
+
+    /// What was made so far is a piece.
+    fn end_made(&mut self) {
+        if !self.made.is_empty() {
+            self.out.push(std::mem::take(&mut self.made).into());
+        }
     }
 }
 
@@ -332,19 +354,6 @@ fn note_event(event: &StreamEvent, seen: &mut Seen) {
 
 fn unreadable(error: &SseError) -> Fault {
     Fault::new(FaultKind::MalformedAnswer, format!("the upstream's stream cannot be read: {error}"))
-}
-
-fn framed(event: &[u8], data: &[u8]) -> Bytes {
-    let mut frame = Vec::with_capacity(event.len() + data.len() + 16);
-    if !event.is_empty() {
-        frame.extend_from_slice(b"event: ");
-        frame.extend_from_slice(event);
-        frame.push(b'\n');
-    }
-    frame.extend_from_slice(b"data: ");
-    frame.extend_from_slice(data);
-    frame.extend_from_slice(b"\n\n");
-    frame.into()
 }
 
 #[cfg(test)]

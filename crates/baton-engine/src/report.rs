@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use baton_audit::{DecisionKind, Receipt};
 use baton_model::{DecisionId, Part, PartKind, RawJson, Target, Usage};
 use baton_policy::{Candidate, Reason};
-use baton_run::{By, Machine, ToolCall};
+use baton_run::{By, CallsTold, Machine, ToolCall};
 use baton_tools::{Called, ToolSet};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Head;
+use crate::given::Given;
 use crate::ledger::Ended;
 use crate::leg::LegTerms;
 use crate::run::Run;
@@ -26,14 +27,15 @@ pub(crate) struct Report {
     pub(crate) later: Option<usize>,
     /// Where the last decision stands in the journal.
     pub(crate) receipt: Option<Receipt>,
-    /// The ids of the calls that the client was given.
-    pub(crate) emitted: Vec<String>,
+    /// The calls that the client was given.
+    pub(crate) emitted: Vec<Given>,
     /// What tools of servers were asked, and said.
     results: Vec<ToolResult>,
     /// The servers that could not be used.
     errors: BTreeMap<String, Unavailable>,
     /// Whether the request has tools that the gateway runs.
     has_tools: bool,
+    spoke: bool,
 }
 
 /// A tool's result, for the client.
@@ -53,6 +55,15 @@ struct Unavailable {
     message: String,
     code: &'static str,
     recommendation: String,
+}
+
+/// A call that the client is to carry out, told apart from the answer.
+#[derive(Serialize)]
+struct Pending<'a> {
+    id: &'a str,
+    name: &'a str,
+    arguments: Value,
+    dependencies: [&'a str; 0],
 }
 
 /// One turn, for the client.
@@ -135,15 +146,20 @@ impl Report {
         });
     }
 
+    /// Notes what a turn said.
+    pub(crate) fn heard(&mut self, parts: &[Part]) {
+        self.spoke |=
+            parts.iter().any(|part| matches!(&part.kind, PartKind::Text(text) if !text.trim().is_empty()));
+    }
+
+    /// Whether any turn said something that is an answer, as far as it goes.
+    pub(crate) const fn spoke(&self) -> bool {
+        self.spoke
+    }
+
     /// Notes which calls the client was given.
     pub(crate) fn emitted(&mut self, parts: &[Part], hidden: &[String]) {
-        self.emitted = parts
-            .iter()
-            .filter_map(|part| match &part.kind {
-                PartKind::ToolCall { id, .. } if !hidden.contains(id) => Some(id.clone()),
-                _ => None,
-            })
-            .collect();
+        self.emitted = parts.iter().filter_map(Given::of).filter(|call| !hidden.contains(&call.id)).collect();
     }
 
     /// The same for a turn that was given in pieces.
@@ -250,7 +266,25 @@ impl Report {
         if !self.errors.is_empty() {
             add("mcp_server_errors", RawJson::of(&self.errors));
         }
+        if run.ask.handoff.calls == CallsTold::Apart {
+            let pending: Vec<Pending<'_>> = self.emitted.iter().map(Pending::of).collect();
+            add("pending_tools", RawJson::of(&pending));
+            add("correlation_id", RawJson::of(&correlation(run)));
+        }
         add("baton", RawJson::of(&summary));
         extras
     }
+}
+
+impl<'a> Pending<'a> {
+    fn of(call: &'a Given) -> Self {
+        let arguments = if call.arguments.trim().is_empty() { "{}" } else { call.arguments.as_str() };
+        let arguments = serde_json::from_str(arguments).unwrap_or(Value::Null);
+        Self { id: &call.id, name: &call.name, arguments, dependencies: [] }
+    }
+}
+
+/// By what the client can go on with the conversation: its own name for it, else the run's.
+pub(crate) fn correlation(run: &Run) -> String {
+    run.ask.labels.session.clone().unwrap_or_else(|| run.id.to_string())
 }

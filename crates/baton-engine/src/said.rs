@@ -8,7 +8,7 @@ use baton_model::{Delta, Dialect, Part, PartKind, PartStart, StreamEvent};
 #[derive(Debug)]
 pub(crate) struct Said {
     dialect: Dialect,
-    parts: BTreeMap<u32, PartKind>,
+    parts: BTreeMap<u32, Part>,
     stop_sequence: Option<String>,
 }
 
@@ -20,7 +20,7 @@ impl Said {
     pub(crate) fn add(&mut self, event: StreamEvent) {
         match event {
             StreamEvent::PartStart { index, part } => {
-                self.parts.insert(index, begun(part));
+                self.parts.insert(index, Part::new(begun(part), self.dialect));
             }
             StreamEvent::Delta { index, delta } => {
                 if let Some(part) = self.parts.get_mut(&index) {
@@ -39,7 +39,7 @@ impl Said {
     /// The dialect, the parts in their order, and the stop sequence that was met.
     pub(crate) fn into_parts(self) -> (Dialect, Vec<Part>, Option<String>) {
         let Self { dialect, parts, stop_sequence } = self;
-        (dialect, parts.into_values().map(|kind| Part::new(kind, dialect)).collect(), stop_sequence)
+        (dialect, parts.into_values().collect(), stop_sequence)
     }
 }
 
@@ -54,8 +54,11 @@ fn begun(part: PartStart) -> PartKind {
     }
 }
 
-fn extend(part: &mut PartKind, delta: Delta) {
-    match (part, delta) {
+fn extend(part: &mut Part, delta: Delta) {
+    match (&mut part.kind, delta) {
+        (_, Delta::Attached(members)) => {
+            part.attached.get_or_insert_default().members.extend(members);
+        }
         (
             PartKind::Text(text) | PartKind::Refusal(text) | PartKind::Reasoning { text, .. },
             Delta::Text(more),

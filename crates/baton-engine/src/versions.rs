@@ -37,6 +37,14 @@ impl FromIterator<StoredPolicy> for StoredPolicies {
 }
 
 impl StoredPolicies {
+    /// The versions that plan requests, in no order.
+    pub(crate) fn planning(&self) -> impl Iterator<Item = &Arc<Policy>> {
+        self.0
+            .values()
+            .flat_map(|it| [Some(&it.active), it.canary.as_ref().map(|(canary, _)| canary)])
+            .flatten()
+    }
+
     /// The version on trial beside this one.
     pub(crate) fn shadow(&self, policy: &Policy) -> Option<&Arc<Policy>> {
         let stored = self.0.get(&policy.reference.name)?;

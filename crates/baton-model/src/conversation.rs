@@ -3,7 +3,7 @@
 //! A field that only one dialect has is kept raw in `extra` with its key: encoded again when the
 //! target speaks the dialect it came from, reported as dropped when it does not.
 
-use crate::{Dialect, RawJson};
+use crate::{Dialect, ProviderName, RawJson};
 
 /// One request to a model.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +69,17 @@ pub struct Part {
     pub origin: Origin,
     /// A prompt-cache mark set on this part.
     pub cache: Option<CacheControl>,
+    /// What its maker put beside it, which only its maker can read: a thought signature, say.
+    pub attached: Option<Box<Attached>>,
+}
+
+/// Members of a part that belong to whoever made it. They go back there and nowhere else.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attached {
+    /// The provider it came from, where that is known: a client's history does not say it.
+    pub maker: Option<ProviderName>,
+    /// The members, raw, in order.
+    pub members: Vec<(String, RawJson)>,
 }
 
 /// Where a part came from.
@@ -241,7 +252,20 @@ impl Part {
     /// A part read from a dialect, without a cache mark.
     #[must_use]
     pub const fn new(kind: PartKind, dialect: Dialect) -> Self {
-        Self { kind, origin: Origin { dialect }, cache: None }
+        Self { kind, origin: Origin { dialect }, cache: None, attached: None }
+    }
+
+    /// The same part with these members beside it; none is none.
+    #[must_use]
+    pub fn with(mut self, members: Vec<(String, RawJson)>) -> Self {
+        self.attached = (!members.is_empty()).then(|| Box::new(Attached { maker: None, members }));
+        self
+    }
+
+    /// The members that its maker put beside it.
+    #[must_use]
+    pub fn attached(&self) -> &[(String, RawJson)] {
+        self.attached.as_ref().map_or(&[], |attached| &attached.members)
     }
 
     /// A text part.

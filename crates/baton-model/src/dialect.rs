@@ -14,11 +14,14 @@ pub enum Dialect {
     OpenaiChat,
     /// `POST /v1/messages` as Anthropic defines it.
     AnthropicMessages,
+    /// `POST /responses` as OpenAI defines it.
+    #[serde(rename = "openai_responses")]
+    OpenaiResponses,
 }
 
 impl Dialect {
     /// Every dialect, in the order in which they are shown.
-    pub const ALL: [Self; 2] = [Self::OpenaiChat, Self::AnthropicMessages];
+    pub const ALL: [Self; 3] = [Self::OpenaiChat, Self::AnthropicMessages, Self::OpenaiResponses];
 
     /// The name used in configuration, records and metrics.
     #[must_use]
@@ -26,6 +29,7 @@ impl Dialect {
         match self {
             Self::OpenaiChat => "openai_chat",
             Self::AnthropicMessages => "anthropic_messages",
+            Self::OpenaiResponses => "openai_responses",
         }
     }
 }
@@ -38,7 +42,7 @@ impl fmt::Display for Dialect {
 
 /// A dialect name that Baton does not know.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown dialect `{0}`, expected one of `openai_chat`, `anthropic_messages`")]
+#[error("unknown dialect `{0}`, expected one of `openai_chat`, `anthropic_messages`, `openai_responses`")]
 pub struct UnknownDialect(pub String);
 
 impl FromStr for Dialect {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::de::Read;
 use serde_json::value::RawValue;
 
 /// The deepest nesting that is accepted: the parsers behind us stop near there too.
@@ -125,6 +126,8 @@ pub struct RawObject {
 struct Span {
     /// From the key's opening quote to the value's end.
     whole: Range<usize>,
+    /// The key between its quotes.
+    key: Range<usize>,
     /// The value alone.
     value: Range<usize>,
     /// The key, where it is not simply the bytes between its quotes.
@@ -148,15 +151,19 @@ impl RawObject {
     pub fn parse(body: Bytes) -> Result<Self, JsonError> {
         scan(&body)?;
         let members = {
-            let mut parser = serde_json::Deserializer::from_slice(&body);
-            let pairs = parser.deserialize_map(PairsVisitor).map_err(|error| {
+            let pairs = match std::str::from_utf8(&body) {
+                // Checked as a whole, which costs less than text by text.
+                Ok(text) => pairs(serde_json::Deserializer::from_str(text)),
+                // The parser says where.
+                Err(_place) => pairs(serde_json::Deserializer::from_slice(&body)),
+            };
+            let pairs = pairs.map_err(|error| {
                 if error.is_data() && !body.trim_ascii_start().starts_with(b"{") {
                     JsonError::NotAnObject
                 } else {
                     JsonError::Syntax(error.to_string())
                 }
             })?;
-            parser.end().map_err(|error| JsonError::Syntax(error.to_string()))?;
             if pairs.len() > MAX_MEMBERS {
                 return Err(JsonError::TooManyKeys);
             }
@@ -222,67 +229,90 @@ impl RawObject {
     #[must_use]
     pub fn rewrite(&self, edits: &[(&str, Option<Bytes>)]) -> Vec<Bytes> {
         let mut out = Vec::with_capacity(2 * edits.len() + 2);
-        let mut first = true;
+        self.edited(edits, |piece| {
+            out.push(match piece {
+                Piece::Stretch(range) => self.body.slice(range),
+                Piece::Value(value) => value.clone(),
+                Piece::Key(key) => Bytes::from(format!("\"{key}\":")),
+                Piece::Sign(sign) => Bytes::from_static(sign.as_bytes()),
+            });
+        });
+        out
+    }
+
+    /// The same in one piece.
+    #[must_use]
+    pub fn rewritten(&self, edits: &[(&str, Option<Bytes>)]) -> Vec<u8> {
+        let values = edits.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len) + 4);
+        let mut out = Vec::with_capacity(self.body.len() + values.sum::<usize>());
+        self.edited(edits, |piece| match piece {
+            Piece::Stretch(range) => out.extend_from_slice(self.slice(&range)),
+            Piece::Value(value) => out.extend_from_slice(value),
+            Piece::Key(key) => {
+                out.push(b'"');
+                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(b"\":");
+            }
+            Piece::Sign(sign) => out.extend_from_slice(sign.as_bytes()),
+        });
+        out
+    }
+
+    /// Gives out the pieces of the edited body, in order.
+    fn edited<'a>(&self, edits: &'a [(&'a str, Option<Bytes>)], mut out: impl FnMut(Piece<'a>)) {
+        let mut sign = "{";
         // A stretch of neighbours that all stay as they are, separators included.
         let mut stretch: Option<Range<usize>> = None;
-        out.push(Bytes::from_static(b"{"));
         for span in &self.members {
-            let key = self.key(span);
-            match edits.iter().find(|(name, _)| *name == key) {
+            match edits.iter().find(|(name, _)| self.is(span, name)) {
                 None => {
-                    stretch = Some(match stretch.take() {
-                        Some(range) => range.start..span.whole.end,
+                    let start = match stretch.take() {
+                        Some(range) => range.start,
                         None => {
-                            comma(&mut out, &mut first);
-                            span.whole.clone()
+                            out(Piece::Sign(std::mem::replace(&mut sign, ",")));
+                            span.whole.start
                         }
-                    });
+                    };
+                    stretch = Some(start..span.whole.end);
                 }
                 Some((_, edit)) => {
                     if let Some(range) = stretch.take() {
-                        out.push(self.body.slice(range));
+                        out(Piece::Stretch(range));
                     }
                     if let Some(value) = edit {
-                        comma(&mut out, &mut first);
-                        out.push(self.body.slice(span.whole.start..span.value.start));
-                        out.push(value.clone());
+                        out(Piece::Sign(std::mem::replace(&mut sign, ",")));
+                        out(Piece::Stretch(span.whole.start..span.value.start));
+                        out(Piece::Value(value));
                     }
                 }
             }
         }
         if let Some(range) = stretch {
-            out.push(self.body.slice(range));
+            out(Piece::Stretch(range));
         }
         for (name, edit) in edits {
             if let Some(value) = edit
-                && !self.members.iter().any(|span| self.key(span) == *name)
+                && !self.members.iter().any(|span| self.is(span, name))
             {
-                comma(&mut out, &mut first);
-                out.push(Bytes::from(format!("\"{name}\":")));
-                out.push(value.clone());
+                out(Piece::Sign(std::mem::replace(&mut sign, ",")));
+                out(Piece::Key(name));
+                out(Piece::Value(value));
             }
         }
-        out.push(Bytes::from_static(b"}"));
-        out
+        out(Piece::Sign(if sign == "{" { "{}" } else { "}" }));
     }
 
     fn key<'a>(&'a self, span: &'a Span) -> &'a str {
-        span.unescaped.as_deref().unwrap_or_else(|| {
-            let quoted = self.slice(&(span.whole.start..span.value.start));
-            let inner = quoted.get(1..).unwrap_or_default();
-            let end = memchr::memchr(b'"', inner).unwrap_or(0);
-            std::str::from_utf8(inner.get(..end).unwrap_or_default()).unwrap_or_default()
-        })
+        span.unescaped
+            .as_deref()
+            .unwrap_or_else(|| std::str::from_utf8(self.slice(&span.key)).unwrap_or_default())
     }
 
     /// Whether a member has this key. A key without escapes is compared where it stands.
     fn is(&self, span: &Span, key: &str) -> bool {
         match &span.unescaped {
             Some(unescaped) => **unescaped == *key,
-            None => {
-                let from_key = self.body.get(span.whole.start + 1..span.value.start).unwrap_or_default();
-                from_key.strip_prefix(key.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
-            }
+            None => span.key.len() == key.len() && self.slice(&span.key) == key.as_bytes(),
         }
     }
 
@@ -298,15 +328,24 @@ impl fmt::Debug for RawObject {
     }
 }
 
-fn comma(out: &mut Vec<Bytes>, first: &mut bool) {
-    if !*first {
-        out.push(Bytes::from_static(b","));
-    }
-    *first = false;
+/// A piece of an edited body.
+enum Piece<'a> {
+    /// As it stands in the body.
+    Stretch(Range<usize>),
+    Value(&'a Bytes),
+    /// The key of a member that the body does not have.
+    Key(&'a str),
+    Sign(&'static str),
 }
 
 /// Key, and the value's place as address and length.
 type Pair<'a> = (Cow<'a, str>, &'a RawValue);
+
+fn pairs<'a>(mut parser: serde_json::Deserializer<impl Read<'a>>) -> serde_json::Result<Vec<Pair<'a>>> {
+    let pairs = parser.deserialize_map(PairsVisitor)?;
+    parser.end()?;
+    Ok(pairs)
+}
 
 struct PairsVisitor;
 
@@ -346,12 +385,15 @@ fn spans(body: &[u8], pairs: &[Pair<'_>]) -> Result<Vec<Span>, JsonError> {
         }
         let start = value.get().as_ptr().addr() - base;
         let end = start + value.get().len();
-        let quote = body.get(previous_end..start).and_then(|gap| memchr::memchr(b'"', gap)).unwrap_or(0);
+        let gap = body.get(previous_end..start).unwrap_or_default();
+        let quote = previous_end + memchr::memchr(b'"', gap).unwrap_or(0);
+        // Escapes are longer than what they stand for, and then the key is kept beside its place.
         let unescaped = match key {
             Cow::Borrowed(_) => None,
             Cow::Owned(text) => Some(text.clone().into_boxed_str()),
         };
-        members.push(Span { whole: previous_end + quote..end, value: start..end, unescaped });
+        let key = quote + 1..quote + 1 + key.len();
+        members.push(Span { whole: quote..end, key, value: start..end, unescaped });
         previous_end = end;
     }
     Ok(members)

@@ -16,13 +16,14 @@ mod id;
 mod json;
 mod money;
 mod name;
+mod nearest;
 mod secret;
 mod stream;
 
 pub use answer::{Answer, FinishReason, Usage};
 pub use conversation::{
-    CacheControl, ImageSource, Message, Origin, OutputFormat, Part, PartKind, Reasoning, Request, Role,
-    Sampling, Tool, ToolChoice,
+    Attached, CacheControl, ImageSource, Message, Origin, OutputFormat, Part, PartKind, Reasoning, Request,
+    Role, Sampling, Tool, ToolChoice,
 };
 pub use dialect::{Dialect, UnknownDialect};
 pub use fault::{Fault, FaultKind};
@@ -30,5 +31,6 @@ pub use id::{BootId, DecisionId, IdError, KeyId, RequestId, RunId};
 pub use json::{JsonError, Member, RawJson, RawObject};
 pub use money::{NanoUsd, Price};
 pub use name::{ModelName, NameError, ProviderName, Target};
+pub use nearest::nearest;
 pub use secret::Secret;
 pub use stream::{Delta, PartStart, StreamEvent};

@@ -97,7 +97,7 @@ pub enum PartStart {
 }
 
 /// What is added to a part.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Delta {
     /// Text, refusal or reasoning text.
     Text(String),
@@ -105,6 +105,8 @@ pub enum Delta {
     Arguments(String),
     /// The signature of a reasoning part.
     Signature(String),
+    /// Members that the call's maker put beside it, raw: only its maker can read them.
+    Attached(Vec<(String, RawJson)>),
 }
 
 impl Delta {
@@ -113,6 +115,7 @@ impl Delta {
     pub const fn is_empty(&self) -> bool {
         match self {
             Self::Text(text) | Self::Arguments(text) | Self::Signature(text) => text.is_empty(),
+            Self::Attached(members) => members.is_empty(),
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod sse;
 pub mod tasks;
 #[cfg(test)]
 mod test_tls;
+pub mod webhook;
 
 /// An error of any type, as hyper and tower pass them.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -22,6 +22,8 @@ pub(crate) enum CallKind {
     Transfer(usize),
     /// Nobody: it is made like a transfer, and its target does not exist.
     NoSuchTarget,
+    /// Nobody: no tool of this name was offered.
+    NoSuchTool,
 }
 
 /// A call that a model made.

@@ -28,7 +28,7 @@ pub enum Event {
     Denied(String),
     /// The tools are done; results by the call's id.
     ToolsDone(Vec<(String, CallResult)>),
-    /// What the rules say.
+    /// What the rules say, when they were asked, or when a rule ends the run at a transfer.
     Ruled(Ruling),
 }
 
@@ -147,6 +147,8 @@ pub enum Cause {
     Tools,
     /// The model asked for a target that does not exist.
     NoSuchTarget,
+    /// The model called a tool that nobody offered.
+    NoSuchTool,
     /// A guard sent a transfer back.
     Guarded(Guard),
     /// The conversation may not go back, or the transfer had no reason.

@@ -26,4 +26,4 @@ pub use limits::{HandoffMode, History, Limits};
 pub use machine::Machine;
 pub use members::{Member, Members};
 pub use terms::{CallGate, Terms};
-pub use wishes::{HandoffWishes, TargetWishes};
+pub use wishes::{CallsTold, HandoffWishes, TargetWishes};

@@ -209,6 +209,7 @@ impl Machine {
             (Phase::Answering, Event::Failed) => self.failed(),
             (Phase::Deciding { turn, call, to }, Event::Granted) => self.granted(turn, call, to),
             (Phase::Deciding { turn, call, .. }, Event::Denied(why)) => self.denied(turn, call, &why),
+            (Phase::Deciding { .. }, Event::Ruled(Ruling::Stop)) => Effect::Stop(Guard::Rule),
             (Phase::Running { turn }, Event::ToolsDone(results)) => self.tools_done(turn, results),
             (Phase::Asking, Event::Ruled(ruling)) => self.ruled(ruling),
             _ => Effect::Fail,
@@ -302,6 +303,12 @@ impl Machine {
                 self.close(turn, words::NOT_EXECUTED);
                 self.goes_on(Cause::NoSuchTarget)
             }
+            CallKind::NoSuchTool => {
+                let mut turn = Turn { dialect: end.dialect, parts, calls, results: BTreeMap::new() };
+                self.answer_unknown(&mut turn);
+                self.close(turn, words::NOT_EXECUTED);
+                self.goes_on(Cause::NoSuchTool)
+            }
             CallKind::Server => {
                 let mut turn = Turn { dialect: end.dialect, parts, calls, results: BTreeMap::new() };
                 let tools = turn.wanted(CallKind::Server);
@@ -310,8 +317,19 @@ impl Machine {
                         turn.answer(at, error(words::CALL_AGAIN.to_owned(), end.dialect));
                     }
                 }
+                self.answer_unknown(&mut turn);
                 self.phase = Phase::Running { turn };
                 Effect::Tools(tools)
+            }
+        }
+    }
+
+    /// Tells for each call of a tool that does not exist which ones do.
+    fn answer_unknown(&self, turn: &mut Turn) {
+        for at in 0..turn.calls.len() {
+            if let Some(call) = turn.calls.get(at).filter(|call| call.kind == CallKind::NoSuchTool) {
+                let text = words::no_such_tool(&call.name, self.terms.offered(self.active));
+                turn.answer(at, error(text, turn.dialect));
             }
         }
     }

@@ -18,6 +18,9 @@ pub struct Terms {
     pub client_tools: Vec<String>,
     /// The names of the tools that the gateway runs.
     pub server_tools: Vec<String>,
+    /// Whether a call of a tool that nobody offered is sent back to the model. If not, it is the client's to
+    /// make something of.
+    pub own_tools: bool,
     /// Whether rules are asked between turns.
     pub rules: bool,
     /// Whether text is the answer and ends the choice: a structured answer cannot be continued.
@@ -36,9 +39,18 @@ impl Terms {
             CallKind::Server
         } else if self.members.offered() && words::looks_like_transfer(name) {
             CallKind::NoSuchTarget
+        } else if self.own_tools {
+            CallKind::NoSuchTool
         } else {
             CallKind::Client
         }
+    }
+
+    /// The names of all tools that there are for this member, as it sees them.
+    pub(crate) fn offered(&self, member: usize) -> impl Iterator<Item = &str> {
+        let members = &self.members;
+        let transfers = members.others(member).filter(|_| members.offered()).map(|at| members.tool_name(at));
+        self.client_tools.iter().chain(&self.server_tools).map(String::as_str).chain(transfers)
     }
 }
 

@@ -23,10 +23,22 @@ pub struct HandoffWishes {
     pub no_return: bool,
     /// Whether a transfer without a reason is sent back.
     pub require_reason: bool,
+    /// How calls that go to the client are told.
+    pub calls: CallsTold,
     /// Whether transfers carry a package: task, context, instructions, expected output, criteria.
     pub package: bool,
     /// What is said of single targets, by the model's name in the request.
     pub targets: BTreeMap<String, TargetWishes>,
+}
+
+/// How a client is told of calls that it has to carry out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CallsTold {
+    /// In the answer, as its dialect has them.
+    #[default]
+    InTheAnswer,
+    /// In a form of their own as well.
+    Apart,
 }
 
 /// What a client says of one target.

@@ -40,6 +40,24 @@ pub(crate) fn no_such_target(asked: &str, members: &Members, active: usize) -> S
     format!("not handed over: there is no `{}`. The transfers that exist: {}", shown(asked), names.join(", "))
 }
 
+/// The most names of tools that an error tells.
+const MOST_NAMES: usize = 64;
+
+pub(crate) fn no_such_tool<'a>(asked: &str, offered: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = offered.collect();
+    let more = names.len().saturating_sub(MOST_NAMES);
+    names.truncate(MOST_NAMES);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    match names.as_slice() {
+        [] => format!("not executed: there is no tool `{}`, nor any other. Answer yourself.", shown(asked)),
+        names => format!(
+            "not executed: there is no tool `{}`. The tools that exist: {}{more}",
+            shown(asked),
+            names.join(", ")
+        ),
+    }
+}
+
 pub(crate) fn target_unavailable(name: &str) -> String {
     format!(
         "target unavailable: `{name}` cannot take the conversation now. Answer yourself, or hand it to another."

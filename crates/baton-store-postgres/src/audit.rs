@@ -4,10 +4,11 @@
 
 use baton_access::BoxFuture;
 use baton_audit::{
-    Column, ColumnKind, Columns, Command, Database, Query, Rows, StoreError, Transaction, Value,
+    Column, ColumnKind, Columns, Command, Database, OutcomeRow, Query, Question, Rows, RowsKind, StoreError,
+    Transaction, Value,
 };
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{Decode, PgExecutor, Postgres, Row as _, Type};
+use sqlx::{AssertSqlSafe, Decode, PgExecutor, Postgres, Row as _, Type};
 
 use crate::error::audit_error;
 use crate::store::PostgresStore;
@@ -31,6 +32,37 @@ impl Database for PostgresStore {
         values: Vec<Value<'a>>,
     ) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
         Box::pin(async move { fetch(self.pool_for_audit().await?, query, values).await })
+    }
+
+    /// Planned anew each time: what is bound says which index leads to few rows.
+    fn answer<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
+        Box::pin(async move {
+            let Question { doing, text, values } = question;
+            let query = bind(sqlx::query(AssertSqlSafe(text)).persistent(false), values);
+            let rows = query.fetch_all(self.pool_for_audit().await?).await;
+            Ok(rows.map_err(|error| audit_error(doing, error))?.into_iter().map(Row).collect())
+        })
+    }
+
+    fn decision_columns(&self) -> &'static str {
+        text::decision_columns()
+    }
+
+    fn make_room(&self, now_ms: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let query = bind(sqlx::query(text::MAKE_ROOM), vec![now_ms.into()]);
+            let made = query.execute(self.pool_for_audit().await?).await;
+            made.map(drop).map_err(|error| audit_error("make room for months", error))
+        })
+    }
+
+    fn border(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let query = bind(sqlx::query(text::BORDER), vec![before_ms.into()]);
+            let row = query.fetch_one(self.pool_for_audit().await?).await;
+            let row = Row(row.map_err(|error| audit_error("look for what is old", error))?);
+            Ok(row.number("border")?.and_then(|border| u64::try_from(border).ok()).unwrap_or_default())
+        })
     }
 
     fn begin(&self) -> BoxFuture<'_, Result<Writing, StoreError>> {
@@ -63,18 +95,33 @@ impl Transaction for Writing {
         })
     }
 
+    fn give<'a>(&'a mut self, outcomes: &'a [OutcomeRow]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
+        Box::pin(async move {
+            let ids = || outcomes.iter().map(|outcome| outcome.decision);
+            let [least, most] = [ids().min(), ids().max()].map(|id| id.map(|id| id.to_string()));
+            let rows = Rows::Outcomes(outcomes);
+            let values = rows.values()?;
+            let query = bind_lists(text::give(), rows.kind(), &values).bind(least).bind(most);
+            let given = query.fetch_all(&mut *self.0).await;
+            Ok(given.map_err(|error| audit_error("write rows", error))?.into_iter().map(Row).collect())
+        })
+    }
+
+    fn drop_older(&mut self, before_ms: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let dropped =
+                bind(sqlx::query(text::DROP_OLDER), vec![before_ms.into()]).execute(&mut *self.0).await;
+            dropped.map(drop).map_err(|error| audit_error("drop what is old", error))
+        })
+    }
+
     fn write<'a>(&'a mut self, rows: Rows<'a>) -> BoxFuture<'a, Result<u64, StoreError>> {
         Box::pin(async move {
-            let columns = rows.kind().columns();
+            if let Rows::Outcomes(outcomes) = rows {
+                return Ok(self.give(outcomes).await?.len() as u64);
+            }
             let values = rows.values()?;
-            let lists = (0..)
-                .zip(&columns)
-                .map(|(at, column)| List::new(*column, values.iter().skip(at).step_by(columns.len())));
-            let query = lists.fold(sqlx::query(text::rows(rows.kind())), |query, list| match list {
-                List::Texts(texts) => query.bind(texts),
-                List::Numbers(numbers) => query.bind(numbers),
-                List::Flags(flags) => query.bind(flags),
-            });
+            let query = bind_lists(text::rows(rows.kind()), rows.kind(), &values);
             let done = query.execute(&mut *self.0).await;
             Ok(done.map_err(|error| audit_error("write rows", error))?.rows_affected())
         })
@@ -153,8 +200,32 @@ async fn fetch(
     Ok(rows.into_iter().map(Row).collect())
 }
 
+/// One list for each column.
+fn bind_lists<'a>(
+    text: &'static str,
+    kind: RowsKind,
+    values: &'a [Value<'a>],
+) -> sqlx::query::Query<'a, Postgres, PgArguments> {
+    let columns = kind.columns();
+    let lists = (0..)
+        .zip(&columns)
+        .map(|(at, column)| List::new(*column, values.iter().skip(at).step_by(columns.len())));
+    lists.fold(sqlx::query(text), |query, list| match list {
+        List::Texts(texts) => query.bind(texts),
+        List::Numbers(numbers) => query.bind(numbers),
+        List::Flags(flags) => query.bind(flags),
+    })
+}
+
 fn bound(text: &'static str, values: Vec<Value<'_>>) -> sqlx::query::Query<'static, Postgres, PgArguments> {
-    values.into_iter().fold(sqlx::query(text), |query, value| match value {
+    bind(sqlx::query(text), values)
+}
+
+fn bind<'q>(
+    query: sqlx::query::Query<'q, Postgres, PgArguments>,
+    values: Vec<Value<'_>>,
+) -> sqlx::query::Query<'q, Postgres, PgArguments> {
+    values.into_iter().fold(query, |query, value| match value {
         Value::Text(text) => query.bind(text),
         Value::Number(number) => query.bind(number),
         Value::Flag(flag) => query.bind(flag),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_access::{KeyStoreError, KeyStoreErrorKind, PolicyStoreError, PolicyStoreErrorKind};
-use baton_audit::{StoreError, StoreErrorKind};
+use baton_audit::{AuditUpkeep as _, Clock as _, StoreError, StoreErrorKind, SystemClock};
 use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -59,6 +59,9 @@ pub enum ConnectError {
     /// Its tables cannot be brought up to date.
     #[error("cannot bring the tables up to date")]
     Migrate(#[source] MigrateError),
+    /// Its rows cannot be brought up to date, or there is no room for new ones.
+    #[error("cannot bring the rows up to date")]
+    Maintain(#[source] StoreError),
 }
 
 impl PostgresStore {
@@ -140,8 +143,19 @@ impl PostgresStore {
             .connect_with(self.options.clone())
             .await
             .map_err(ConnectError::Server)?;
-        let migrated = MIGRATIONS.run(&pool).await;
+        let migrated = self.migrate_with(&pool).await;
         pool.close().await;
-        migrated.map_err(ConnectError::Migrate)
+        migrated
+    }
+
+    async fn migrate_with(&self, pool: &PgPool) -> Result<(), ConnectError> {
+        MIGRATIONS.run(pool).await.map_err(ConnectError::Migrate)?;
+        let migrated = Self {
+            pool: pool.clone(),
+            options: self.options.clone(),
+            connect_timeout: self.connect_timeout,
+            up_to_date: Arc::new(OnceCell::new_with(Some(()))),
+        };
+        migrated.maintain(SystemClock.now_ms()).await.map_err(ConnectError::Maintain)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use baton_audit::{Column, ColumnKind, Command, PageOf, Query, RowsKind, Towards};
+use baton_audit::{BOOT_ENDED, Column, ColumnKind, Command, Query, RowsKind};
 
 /// The text of a question.
 pub(crate) fn query(query: Query) -> &'static str {
@@ -15,9 +15,6 @@ pub(crate) fn query(query: Query) -> &'static str {
         Query::HeldCursor => "select boot, last_seq, last_hash from audit_chain where boot = $1 for update",
         Query::Decision => &decisions.one,
         Query::Run => &decisions.run,
-        Query::Page(PageOf::Run, towards) => decisions.of_run.text(towards),
-        Query::Page(PageOf::Principal, towards) => decisions.of_principal.text(towards),
-        Query::Page(PageOf::All, towards) => decisions.of_all.text(towards),
         Query::Chains => {
             "select boot, at_ms, version, previous_boot, previous_seq, previous_hash, stopped_ms, \
              last_seq, last_hash from audit_chain order by boot"
@@ -29,13 +26,45 @@ pub(crate) fn query(query: Query) -> &'static str {
         Query::Rows => &decisions.rows,
         Query::Strays => &decisions.strays,
         Query::Document => "select hash, kind, at_ms, body::text as body from document where hash = $1",
-        Query::HasOrphans => "select 1 from orphan_outcome limit 1",
+        Query::Waiting => {
+            "select exists (select 1 from orphan_outcome) as orphans, \
+             exists (select 1 from feedback where not counted) as feedback"
+        }
         Query::Orphans => {
             "select derived::text as derived from orphan_outcome where decision in \
              (select id from decision where boot = $1 and seq between $2 and $3)"
         }
+        Query::Uncounted => &decisions.uncounted,
+        Query::Cost => "select cost_nano from decision where id = $1",
+        Query::OldShapes => &decisions.old_shapes,
+        Query::Recount => &decisions.recount,
+        Query::RecountFeedback => &decisions.recount_feedback,
+        Query::OldHeads => {
+            "select distinct on (boot) boot, last_seq, last_hash from audit_block where at_ms < $1 \
+             order by boot, last_seq desc"
+        }
+        Query::OldDecisions => "select count(*) as count from decision where id < $1",
+        Query::Signed => "select record from dropped where before_ms = $1",
         Query::Ping => "select 1",
     }
+}
+
+/// Makes room for the months to come. A time.
+pub(crate) const MAKE_ROOM: &str = "select baton_make_room($1)";
+/// Drops the months before a border. A time.
+pub(crate) const DROP_OLDER: &str = "select baton_drop_older($1)";
+/// The latest end of a month before a time.
+pub(crate) const BORDER: &str =
+    "select coalesce(max(to_ms), 0) as border from month_partition where to_ms <= $1";
+
+/// Gives outcomes to their decisions: one list for each column, then the least and the greatest id.
+pub(crate) fn give() -> &'static str {
+    &ROWS.give
+}
+
+/// The columns of `decision d`, with `boot_ended`.
+pub(crate) fn decision_columns() -> &'static str {
+    &DECISIONS.columns
 }
 
 /// The text of a change.
@@ -61,6 +90,20 @@ pub(crate) const fn command(command: Command) -> &'static str {
             "delete from orphan_outcome where decision in \
              (select id from decision where boot = $1 and seq between $2 and $3)"
         }
+        Command::DropRows => {
+            "with gone as (delete from decision where boot = $1 and seq between $2 and $3 returning id) \
+             delete from decision_tag where decision in (select id from gone)"
+        }
+        Command::DropRow => {
+            "with gone as (delete from decision where id = $1 returning id) \
+             delete from decision_tag where decision in (select id from gone)"
+        }
+        Command::HoldCounts => {
+            "lock table audit_block, usage_bucket, handoff_bucket in share row exclusive mode"
+        }
+        Command::DropUsage => "delete from usage_bucket where start_ms >= $1 and start_ms < $2",
+        Command::DropShort => "delete from usage_bucket where width_s = $1 and start_ms < $2",
+        Command::DropHandoffs => "delete from handoff_bucket where start_ms >= $1 and start_ms < $2",
     }
 }
 
@@ -68,103 +111,121 @@ pub(crate) const fn command(command: Command) -> &'static str {
 pub(crate) fn rows(kind: RowsKind) -> &'static str {
     match kind {
         RowsKind::Decisions => &ROWS.decisions,
-        RowsKind::Outcomes => &ROWS.outcomes,
+        RowsKind::Outcomes => &ROWS.give,
         RowsKind::Orphans => &ROWS.orphans,
         RowsKind::Documents => &ROWS.documents,
+        RowsKind::Upgrades => &ROWS.upgrades,
+        RowsKind::Tags => &ROWS.tags,
+        RowsKind::Asked => &ROWS.asked,
+        RowsKind::Feedback => &ROWS.feedback,
+        RowsKind::Counted => &ROWS.counted,
+        RowsKind::Dropped => &ROWS.dropped,
+        RowsKind::Series => &ROWS.series,
+        RowsKind::Usage => &ROWS.usage,
+        RowsKind::Handoffs => &ROWS.handoffs,
     }
 }
 
 static DECISIONS: LazyLock<Decisions> = LazyLock::new(Decisions::new);
 static ROWS: LazyLock<RowsTexts> = LazyLock::new(RowsTexts::new);
 
+/// What a decision is counted under, beside its `cost_before`.
+const SUBJECT: &str = "d.id as decision_id, d.principal, d.provider, d.to_model, d.to_target, d.policy, \
+    d.policy_version, d.rule, d.reason_code, d.kind, d.from_target, d.attempt, d.hop, d.status, d.parent";
+/// The known cost of the decision before a hand-over.
+const COST_BEFORE: &str = "case when d.kind = 'handoff' then \
+    (select p.cost_nano from decision p where p.id = d.parent) end as cost_before";
+
 /// The questions that are answered with decisions.
 struct Decisions {
+    columns: String,
     one: String,
     run: String,
     rows: String,
     strays: String,
-    of_run: Directions,
-    of_principal: Directions,
-    of_all: Directions,
-}
-
-/// The texts of a page towards either end.
-struct Directions {
-    older: String,
-    newer: String,
+    uncounted: String,
+    old_shapes: String,
+    recount: String,
+    recount_feedback: String,
 }
 
 /// The statements that write rows.
 struct RowsTexts {
     decisions: String,
-    outcomes: String,
+    give: String,
     orphans: String,
     documents: String,
+    upgrades: String,
+    tags: String,
+    asked: String,
+    feedback: String,
+    counted: String,
+    dropped: String,
+    series: String,
+    usage: String,
+    handoffs: String,
 }
 
 impl Decisions {
     fn new() -> Self {
+        let columns = joined(&RowsKind::Decisions.columns(), |column| match column.kind {
+            ColumnKind::Json => format!("d.{0}::text as {0}", column.name),
+            ColumnKind::Text | ColumnKind::Number | ColumnKind::Flag => format!("d.{}", column.name),
+        });
+        let columns = format!("{columns}, {BOOT_ENDED} as boot_ended");
+        let select = |rest: &str| format!("select {columns} from decision d where {rest}");
+        let feedback = format!(
+            "select {SUBJECT}, {COST_BEFORE}, f.boot, f.seq, f.at_ms, f.decision, f.correct, \
+             f.correct_target, f.score, f.label, f.record from feedback f join decision d on d.id = f.decision"
+        );
         Self {
             one: select("d.id = $1"),
-            // Ids of one millisecond sort by chance; the chain knows the order.
-            run: select("d.run = $1 order by d.at_ms, d.boot, d.seq"),
+            // Ids of one millisecond sort by chance; the chain knows the order. No decision of a run is
+            // much older than the run.
+            run: select("d.run = $1 and d.id >= $2 order by d.at_ms, d.boot, d.seq"),
             rows: select("d.boot = $1 and d.seq between $2 and $3 order by d.seq"),
             strays: select(
                 "not exists (select 1 from audit_chain c where c.boot = d.boot \
                  and d.seq between 1 and c.last_seq) order by d.id limit $1",
             ),
-            of_run: Directions::new("d.run = $7 and (cast($6 as text) is null or d.principal = $6)"),
-            of_principal: Directions::new("d.principal = $6 and cast($7 as text) is null"),
-            of_all: Directions::new("cast($6 as text) is null and cast($7 as text) is null"),
+            // Another replica may be counting: what it holds is its business.
+            uncounted: format!(
+                "{feedback} where not f.counted order by f.boot, f.seq limit $1 for update of f skip locked"
+            ),
+            old_shapes: select("d.hop is null order by d.id limit $1 for update of d"),
+            recount: format!(
+                "select {columns}, {COST_BEFORE} from decision d where d.id > $1 and d.id < $2 \
+                 order by d.id limit $3"
+            ),
+            recount_feedback: format!("{feedback} where f.counted and d.id >= $1 and d.id < $2"),
+            columns,
         }
     }
-}
-
-impl Directions {
-    /// Both texts of a page: by what the index leads to, then the other filters.
-    fn new(lead: &str) -> Self {
-        let page = |direction: &str| {
-            select(&format!(
-                "{lead} and (cast($3 as text) is null or d.kind = $3) \
-                 and (cast($4 as text) is null or d.to_model = $4 or d.to_target = $4 or d.requested = $5) \
-                 and {direction} limit $2"
-            ))
-        };
-        Self { older: page("d.id < $1 order by d.id desc"), newer: page("d.id > $1 order by d.id asc") }
-    }
-
-    const fn text(&self, towards: Towards) -> &str {
-        match towards {
-            Towards::Older => self.older.as_str(),
-            Towards::Newer => self.newer.as_str(),
-        }
-    }
-}
-
-fn select(rest: &str) -> String {
-    let columns = joined(&RowsKind::Decisions.columns(), |column| match column.kind {
-        ColumnKind::Json => format!("d.{0}::text as {0}", column.name),
-        ColumnKind::Text | ColumnKind::Number | ColumnKind::Flag => format!("d.{}", column.name),
-    });
-    format!(
-        "select {columns}, \
-         (exists (select 1 from audit_chain c where c.boot = d.boot and c.stopped_ms is not null) \
-         or exists (select 1 from audit_chain c where c.previous_boot = d.boot)) as boot_ended \
-         from decision d where {rest}"
-    )
 }
 
 impl RowsTexts {
     fn new() -> Self {
         Self {
             decisions: insert("decision", RowsKind::Decisions, ""),
-            outcomes: give_outcomes(),
+            give: give_outcomes(),
             orphans: insert(
                 "orphan_outcome",
                 RowsKind::Orphans,
                 "where not exists (select 1 from decision d where d.id = r.decision)",
             ),
             documents: insert("document", RowsKind::Documents, ""),
+            upgrades: upgrade(),
+            tags: insert("decision_tag", RowsKind::Tags, ""),
+            asked: insert("asked", RowsKind::Asked, ""),
+            feedback: insert("feedback", RowsKind::Feedback, ""),
+            counted: format!(
+                "update feedback f set counted = true from {} where f.boot = r.boot and f.seq = r.seq",
+                unnested(&RowsKind::Counted.columns())
+            ),
+            dropped: insert("dropped", RowsKind::Dropped, ""),
+            series: insert("usage_series", RowsKind::Series, ""),
+            usage: add("usage_bucket", RowsKind::Usage, 3),
+            handoffs: add("handoff_bucket", RowsKind::Handoffs, 5),
         }
     }
 }
@@ -175,13 +236,33 @@ fn insert(table: &str, kind: RowsKind, which: &str) -> String {
     format!("insert into {table} ({names}) select {read} from {rows} {which} on conflict do nothing")
 }
 
+/// Sums are added to what is there. The first columns are the key.
+fn add(table: &str, kind: RowsKind, key: usize) -> String {
+    let columns = kind.columns();
+    let (key, sums) = columns.split_at(key.min(columns.len()));
+    let set = joined(sums, |sum| format!("{0} = {table}.{0} + excluded.{0}", sum.name));
+    let (all, rows, key) = (names(&columns), unnested(&columns), names(key));
+    format!("insert into {table} ({all}) select {all} from {rows} on conflict ({key}) do update set {set}")
+}
+
 /// The first outcome of a decision counts.
 fn give_outcomes() -> String {
     let columns = RowsKind::Outcomes.columns();
     let filled = columns.get(1..).unwrap_or_default();
     let set = joined(filled, |column| format!("{} = {}", column.name, read(column)));
     let rows = unnested(&columns);
-    format!("update decision set {set} from {rows} where decision.id = r.id and decision.outcome is null")
+    let (least, most) = (columns.len() + 1, columns.len() + 2);
+    format!(
+        "update decision d set {set} from {rows} where d.id = r.id and d.id between ${least} and ${most} \
+         and d.outcome is null returning {SUBJECT}, {COST_BEFORE}"
+    )
+}
+
+fn upgrade() -> String {
+    let columns = RowsKind::Upgrades.columns();
+    let set = joined(&columns, |column| format!("{} = {}", column.name, read(column)));
+    let rows = unnested(&columns);
+    format!("update decision d set {set} from {rows} where d.id = r.id and d.hop is null")
 }
 
 /// The lists as rows. JSON comes as text, because a list of texts is what the driver can send.

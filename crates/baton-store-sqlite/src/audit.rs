@@ -3,9 +3,12 @@
 //! What is asked in which order is `baton-audit`'s business; here values are bound and rows fetched.
 
 use baton_access::BoxFuture;
-use baton_audit::{Columns, Command, Database, Query, Rows, StoreError, Transaction, Value};
+use baton_audit::{
+    Columns, Command, Database, OutcomeRow, Query, Question, Rows, StoreError, Transaction, Value,
+};
+use baton_model::DecisionId;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Decode, Row as _, Sqlite, SqliteExecutor, Type};
+use sqlx::{AssertSqlSafe, Decode, Row as _, Sqlite, SqliteExecutor, Type};
 
 use crate::error::audit_error;
 use crate::store::SqliteStore;
@@ -31,9 +34,35 @@ impl Database for SqliteStore {
         Box::pin(fetch(&self.readers, query, values))
     }
 
+    fn answer<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
+        Box::pin(async move {
+            let Question { doing, text, values } = question;
+            let query = bind(sqlx::query(AssertSqlSafe(text)).persistent(false), values);
+            let rows = query.fetch_all(&self.readers).await;
+            Ok(rows.map_err(|error| audit_error(doing, error))?.into_iter().map(Row).collect())
+        })
+    }
+
+    fn decision_columns(&self) -> &'static str {
+        text::decision_columns()
+    }
+
+    /// There are no months in one file.
+    fn make_room(&self, _: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn border(&self, before_ms: u64) -> BoxFuture<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let row = bind(sqlx::query(text::BORDER), vec![before_ms.into()]).fetch_one(&self.readers).await;
+            let row = Row(row.map_err(|error| audit_error("look for what is old", error))?);
+            Ok(row.number("border")?.and_then(|border| u64::try_from(border).ok()).unwrap_or_default())
+        })
+    }
+
     fn begin(&self) -> BoxFuture<'_, Result<Writing, StoreError>> {
         Box::pin(async move {
-            let begun = self.writer.begin_with("begin immediate").await;
+            let begun = self.begin_writing().await;
             begun.map(Writing).map_err(|error| audit_error("begin a batch", error))
         })
     }
@@ -58,6 +87,33 @@ impl Transaction for Writing {
         Box::pin(async move {
             let done = bound(text::command(command), values).execute(&mut *self.0).await;
             done.map(drop).map_err(|error| audit_error(command.doing(), error))
+        })
+    }
+
+    fn give<'a>(&'a mut self, outcomes: &'a [OutcomeRow]) -> BoxFuture<'a, Result<Vec<Row>, StoreError>> {
+        Box::pin(async move {
+            let mut given = Vec::new();
+            let mut left = Rows::Outcomes(outcomes);
+            while !left.is_empty() {
+                let (size, text) = text::rows(left.kind(), left.len());
+                let (now, later) = left.split_at(size);
+                let rows = bound(text, now.values()?).fetch_all(&mut *self.0).await;
+                given.extend(rows.map_err(|error| audit_error("write rows", error))?.into_iter().map(Row));
+                left = later;
+            }
+            Ok(given)
+        })
+    }
+
+    fn drop_older(&mut self, before_ms: u64) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let first = DecisionId::from_parts(before_ms, [0; 10]);
+            for text in text::DROP_OLDER {
+                let values = vec![before_ms.into(), Value::shown(first)];
+                let dropped = bound(text, values).execute(&mut *self.0).await;
+                dropped.map_err(|error| audit_error("drop what is old", error))?;
+            }
+            Ok(())
         })
     }
 
@@ -119,7 +175,14 @@ async fn fetch(
 }
 
 fn bound(text: &'static str, values: Vec<Value<'_>>) -> sqlx::query::Query<'static, Sqlite, SqliteArguments> {
-    values.into_iter().fold(sqlx::query(text), |query, value| match value {
+    bind(sqlx::query(text), values)
+}
+
+fn bind<'q>(
+    query: sqlx::query::Query<'q, Sqlite, SqliteArguments>,
+    values: Vec<Value<'_>>,
+) -> sqlx::query::Query<'q, Sqlite, SqliteArguments> {
+    values.into_iter().fold(query, |query, value| match value {
         Value::Text(text) => query.bind(text),
         Value::Number(number) => query.bind(number),
         Value::Flag(flag) => query.bind(flag),

@@ -56,7 +56,7 @@ impl KeyStore for SqliteStore {
 
 impl SqliteStore {
     async fn begin_change(&self) -> Result<Transaction<'static, Sqlite>, KeyStoreError> {
-        let begun = self.writer.begin_with("begin immediate").await;
+        let begun = self.begin_writing().await;
         begun.map_err(|error| key_error("begin a change of the keys", error))
     }
 }

@@ -80,7 +80,7 @@ impl PolicyStore for SqliteStore {
 
 impl SqliteStore {
     async fn begin_policy_change(&self) -> Result<Transaction<'static, Sqlite>, PolicyStoreError> {
-        let begun = self.writer.begin_with("begin immediate").await;
+        let begun = self.begin_writing().await;
         begun.map_err(|error| policy_error("begin a change of the policies", error))
     }
 }

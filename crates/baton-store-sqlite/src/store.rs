@@ -6,9 +6,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::SqlitePool;
+use baton_audit::{AuditUpkeep as _, Clock as _, StoreError, SystemClock};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
@@ -49,6 +50,14 @@ pub enum OpenError {
         /// Why not.
         source: MigrateError,
     },
+    /// Its rows cannot be brought up to date.
+    #[error("cannot bring the rows of `{}` up to date", path.display())]
+    Maintain {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: StoreError,
+    },
 }
 
 impl SqliteStore {
@@ -73,7 +82,24 @@ impl SqliteStore {
         migrated.map_err(|source| OpenError::Migrate { path: path.to_owned(), source })?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(BUSY);
         let readers = readers.connect_with(options.read_only(true)).await.map_err(failed)?;
-        Ok(Self { writer, readers })
+        let store = Self { writer, readers };
+        let maintained = store.maintain(SystemClock.now_ms()).await;
+        maintained.map_err(|source| OpenError::Maintain { path: path.to_owned(), source })?;
+        Ok(store)
+    }
+
+    /// Begins a transaction that writes.
+    ///
+    /// After a commit or a statement that found the disk full, SQLite has ended the transaction and
+    /// the library has not: on that connection nothing can be begun any more. So it is replaced.
+    pub(crate) async fn begin_writing(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        let begun = self.writer.begin_with("begin immediate").await;
+        if begun.is_err()
+            && let Ok(connection) = self.writer.acquire().await
+        {
+            drop(connection.close().await);
+        }
+        begun
     }
 
     /// Closes every connection.
@@ -82,3 +108,6 @@ impl SqliteStore {
         self.writer.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use baton_audit::{Column, Command, PageOf, Query, RowsKind, Towards};
+use baton_audit::{BOOT_ENDED, Column, Command, Query, RowsKind};
 
 /// How many rows one statement writes, the most first. A statement is a message to the writing
 /// thread and back, so that many rows in one are cheap; the last size takes what is left over.
@@ -20,9 +20,6 @@ pub(crate) fn query(query: Query) -> &'static str {
         }
         Query::Decision => &decisions.one,
         Query::Run => &decisions.run,
-        Query::Page(PageOf::Run, towards) => decisions.of_run.text(towards),
-        Query::Page(PageOf::Principal, towards) => decisions.of_principal.text(towards),
-        Query::Page(PageOf::All, towards) => decisions.of_all.text(towards),
         Query::Chains => {
             "select boot, at_ms, version, previous_boot, previous_seq, previous_hash, stopped_ms, \
              last_seq, last_hash from audit_chain order by boot"
@@ -34,13 +31,46 @@ pub(crate) fn query(query: Query) -> &'static str {
         Query::Rows => &decisions.rows,
         Query::Strays => &decisions.strays,
         Query::Document => "select hash, kind, at_ms, body from document where hash = $1",
-        Query::HasOrphans => "select 1 from orphan_outcome limit 1",
+        Query::Waiting => {
+            "select exists (select 1 from orphan_outcome) as orphans, \
+             exists (select 1 from feedback where not counted) as feedback"
+        }
         Query::Orphans => {
             "select derived from orphan_outcome where decision in \
              (select id from decision where boot = $1 and seq between $2 and $3)"
         }
+        Query::Uncounted => &decisions.uncounted,
+        Query::Cost => "select cost_nano from decision where id = $1",
+        Query::OldShapes => &decisions.old_shapes,
+        Query::Recount => &decisions.recount,
+        Query::RecountFeedback => &decisions.recount_feedback,
+        // A column beside a greatest one is of its row.
+        Query::OldHeads => {
+            "select boot, max(last_seq) as last_seq, last_hash from audit_block where at_ms < $1 \
+             group by boot order by boot"
+        }
+        Query::OldDecisions => "select count(*) as count from decision where id < $1",
+        Query::Signed => "select record from dropped where before_ms = $1",
         Query::Ping => "select 1",
     }
+}
+
+/// What drops what is older than a border, in this order. A time, and the first id of that time.
+pub(crate) const DROP_OLDER: [&str; 6] = [
+    "delete from audit_block where at_ms < $1 and $2 is not null",
+    "delete from decision where id < $2 and $1 is not null",
+    "delete from decision_tag where decision < $2 and $1 is not null",
+    "delete from feedback where decision < $2 and $1 is not null",
+    "delete from usage_bucket where start_ms < $1 and $2 is not null",
+    "delete from handoff_bucket where start_ms < $1 and $2 is not null",
+];
+
+/// The beginning of the month of a time.
+pub(crate) const BORDER: &str = "select unixepoch($1 / 1000, 'unixepoch', 'start of month') * 1000 as border";
+
+/// The columns of `decision d`, with `boot_ended`.
+pub(crate) fn decision_columns() -> &'static str {
+    &DECISIONS.columns
 }
 
 /// The text of a change.
@@ -66,6 +96,14 @@ pub(crate) const fn command(command: Command) -> &'static str {
             "delete from orphan_outcome where decision in \
              (select id from decision where boot = $1 and seq between $2 and $3)"
         }
+        // What leads to them from their tags leads nowhere until they are there again.
+        Command::DropRows => "delete from decision where boot = $1 and seq between $2 and $3",
+        Command::DropRow => "delete from decision where id = $1",
+        // One connection writes.
+        Command::HoldCounts => "select 1",
+        Command::DropUsage => "delete from usage_bucket where start_ms >= $1 and start_ms < $2",
+        Command::DropShort => "delete from usage_bucket where width_s = $1 and start_ms < $2",
+        Command::DropHandoffs => "delete from handoff_bucket where start_ms >= $1 and start_ms < $2",
     }
 }
 
@@ -76,6 +114,15 @@ pub(crate) fn rows(kind: RowsKind, most: usize) -> (usize, &'static str) {
         RowsKind::Outcomes => &ROWS.outcomes,
         RowsKind::Orphans => &ROWS.orphans,
         RowsKind::Documents => &ROWS.documents,
+        RowsKind::Upgrades => &ROWS.upgrades,
+        RowsKind::Tags => &ROWS.tags,
+        RowsKind::Asked => &ROWS.asked,
+        RowsKind::Feedback => &ROWS.feedback,
+        RowsKind::Counted => &ROWS.counted,
+        RowsKind::Dropped => &ROWS.dropped,
+        RowsKind::Series => &ROWS.series,
+        RowsKind::Usage => &ROWS.usage,
+        RowsKind::Handoffs => &ROWS.handoffs,
     };
     let [many, some, one] = texts;
     match SIZES {
@@ -88,21 +135,24 @@ pub(crate) fn rows(kind: RowsKind, most: usize) -> (usize, &'static str) {
 static DECISIONS: LazyLock<Decisions> = LazyLock::new(Decisions::new);
 static ROWS: LazyLock<RowsTexts> = LazyLock::new(RowsTexts::new);
 
+/// What a decision is counted under, beside its `cost_before`.
+const SUBJECT: &str = "d.id as decision_id, d.principal, d.provider, d.to_model, d.to_target, d.policy, \
+    d.policy_version, d.rule, d.reason_code, d.kind, d.from_target, d.attempt, d.hop, d.status, d.parent";
+/// The known cost of the decision before a hand-over.
+const COST_BEFORE: &str = "case when d.kind = 'handoff' then \
+    (select p.cost_nano from decision p where p.id = d.parent) end as cost_before";
+
 /// The questions that are answered with decisions.
 struct Decisions {
+    columns: String,
     one: String,
     run: String,
     rows: String,
     strays: String,
-    of_run: Directions,
-    of_principal: Directions,
-    of_all: Directions,
-}
-
-/// The texts of a page towards either end.
-struct Directions {
-    older: String,
-    newer: String,
+    uncounted: String,
+    old_shapes: String,
+    recount: String,
+    recount_feedback: String,
 }
 
 /// The statements that write rows, one for each size.
@@ -111,64 +161,69 @@ struct RowsTexts {
     outcomes: [String; SIZES.len()],
     orphans: [String; SIZES.len()],
     documents: [String; SIZES.len()],
+    upgrades: [String; SIZES.len()],
+    tags: [String; SIZES.len()],
+    asked: [String; SIZES.len()],
+    feedback: [String; SIZES.len()],
+    counted: [String; SIZES.len()],
+    dropped: [String; SIZES.len()],
+    series: [String; SIZES.len()],
+    usage: [String; SIZES.len()],
+    handoffs: [String; SIZES.len()],
 }
 
 impl Decisions {
     fn new() -> Self {
+        let columns = format!("{}, {BOOT_ENDED} as boot_ended", names(&RowsKind::Decisions.columns(), "d."));
+        let select = |rest: &str| format!("select {columns} from decision d where {rest}");
+        let feedback = format!(
+            "select {SUBJECT}, {COST_BEFORE}, f.boot, f.seq, f.at_ms, f.decision, f.correct, \
+             f.correct_target, f.score, f.label, f.record from feedback f join decision d on d.id = f.decision"
+        );
         Self {
             one: select("d.id = $1"),
             // Ids of one millisecond sort by chance; the chain knows the order.
-            run: select("d.run = $1 order by d.at_ms, d.boot, d.seq"),
+            run: select("d.run = $1 and d.id >= $2 order by d.at_ms, d.boot, d.seq"),
             rows: select("d.boot = $1 and d.seq between $2 and $3 order by d.seq"),
             strays: select(
                 "not exists (select 1 from audit_chain c where c.boot = d.boot \
                  and d.seq between 1 and c.last_seq) order by d.id limit $1",
             ),
-            of_run: Directions::new("d.run = $7 and (cast($6 as text) is null or d.principal = $6)"),
-            of_principal: Directions::new("d.principal = $6 and cast($7 as text) is null"),
-            of_all: Directions::new("cast($6 as text) is null and cast($7 as text) is null"),
+            uncounted: format!("{feedback} where not f.counted order by f.boot, f.seq limit $1"),
+            old_shapes: select("d.hop is null order by d.id limit $1"),
+            recount: format!(
+                "select {columns}, {COST_BEFORE} from decision d where d.id > $1 and d.id < $2 \
+                 order by d.id limit $3"
+            ),
+            recount_feedback: format!("{feedback} where f.counted and d.id >= $1 and d.id < $2"),
+            columns,
         }
     }
-}
-
-impl Directions {
-    /// Both texts of a page: by what the index leads to, then the other filters.
-    fn new(lead: &str) -> Self {
-        let page = |direction: &str| {
-            select(&format!(
-                "{lead} and (cast($3 as text) is null or d.kind = $3) \
-                 and (cast($4 as text) is null or d.to_model = $4 or d.to_target = $4 or d.requested = $5) \
-                 and {direction} limit $2"
-            ))
-        };
-        Self { older: page("d.id < $1 order by d.id desc"), newer: page("d.id > $1 order by d.id asc") }
-    }
-
-    const fn text(&self, towards: Towards) -> &str {
-        match towards {
-            Towards::Older => self.older.as_str(),
-            Towards::Newer => self.newer.as_str(),
-        }
-    }
-}
-
-fn select(rest: &str) -> String {
-    let columns = names(&RowsKind::Decisions.columns(), "d.");
-    format!(
-        "select {columns}, \
-         (exists (select 1 from audit_chain c where c.boot = d.boot and c.stopped_ms is not null) \
-         or exists (select 1 from audit_chain c where c.previous_boot = d.boot)) as boot_ended \
-         from decision d where {rest}"
-    )
 }
 
 impl RowsTexts {
     fn new() -> Self {
+        let insert_all = |table, kind| SIZES.map(|size| insert(table, kind, size));
         Self {
-            decisions: SIZES.map(|size| insert("decision", RowsKind::Decisions, size)),
+            decisions: insert_all("decision", RowsKind::Decisions),
             outcomes: SIZES.map(give_outcomes),
             orphans: SIZES.map(keep_orphans),
-            documents: SIZES.map(|size| insert("document", RowsKind::Documents, size)),
+            documents: insert_all("document", RowsKind::Documents),
+            upgrades: SIZES.map(upgrade),
+            tags: insert_all("decision_tag", RowsKind::Tags),
+            asked: insert_all("asked", RowsKind::Asked),
+            feedback: insert_all("feedback", RowsKind::Feedback),
+            counted: SIZES.map(|size| {
+                format!(
+                    "update feedback set counted = 1 from (values {}) o \
+                     where feedback.boot = o.column1 and feedback.seq = o.column2",
+                    values(RowsKind::Counted, size)
+                )
+            }),
+            dropped: insert_all("dropped", RowsKind::Dropped),
+            series: insert_all("usage_series", RowsKind::Series),
+            usage: SIZES.map(|size| add("usage_bucket", RowsKind::Usage, 3, size)),
+            handoffs: SIZES.map(|size| add("handoff_bucket", RowsKind::Handoffs, 5, size)),
         }
     }
 }
@@ -178,16 +233,38 @@ fn insert(table: &str, kind: RowsKind, size: usize) -> String {
     format!("insert into {table} ({columns}) values {values} on conflict do nothing")
 }
 
+/// Sums are added to what is there. The first columns are the key.
+fn add(table: &str, kind: RowsKind, key: usize, size: usize) -> String {
+    let columns = kind.columns();
+    let (key, sums) = columns.split_at(key.min(columns.len()));
+    let sums = sums.iter().map(|sum| format!("{0} = {0} + excluded.{0}", sum.name));
+    let (set, key) = (sums.collect::<Vec<_>>().join(", "), names(key, ""));
+    let (all, values) = (names(&columns, ""), values(kind, size));
+    format!("insert into {table} ({all}) values {values} on conflict ({key}) do update set {set}")
+}
+
 /// The first outcome of a decision counts. The columns of `values` are named by their numbers.
 fn give_outcomes(size: usize) -> String {
-    let columns = RowsKind::Outcomes.columns();
-    let set = columns.iter().zip(1..).skip(1);
-    let set = set.map(|(column, number)| format!("{} = o.column{number}", column.name));
-    let (set, values) = (set.collect::<Vec<_>>().join(", "), values(RowsKind::Outcomes, size));
+    let (set, values) = (set_to(&RowsKind::Outcomes.columns()), values(RowsKind::Outcomes, size));
+    // What is returned is told of the table by its own name.
+    let [subject, cost] = [SUBJECT, COST_BEFORE].map(|text| text.replace("d.", "decision."));
     format!(
-        "update decision set {set} from (values {values}) o \
-         where decision.id = o.column1 and decision.outcome is null"
+        "update decision set {set} from (values {values}) o where decision.id = o.column1 \
+         and decision.outcome is null returning {subject}, {cost}"
     )
+}
+
+fn upgrade(size: usize) -> String {
+    let (set, values) = (set_to(&RowsKind::Upgrades.columns()), values(RowsKind::Upgrades, size));
+    format!(
+        "update decision set {set} from (values {values}) o where decision.id = o.column1 and decision.hop is null"
+    )
+}
+
+/// All columns but the first.
+fn set_to(columns: &[Column]) -> String {
+    let set = columns.iter().zip(1..).skip(1);
+    set.map(|(column, number)| format!("{} = o.column{number}", column.name)).collect::<Vec<_>>().join(", ")
 }
 
 fn keep_orphans(size: usize) -> String {

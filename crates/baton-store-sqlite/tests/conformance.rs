@@ -6,9 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
 use baton_access::{BoxFuture, KeyStore, PolicyStore};
-use baton_audit::{AuditStore, Block};
+use baton_audit::{
+    AuditQueries, AuditStore, AuditUpkeep, Block, Database as _, ListQuery, Question, Value, question_of,
+};
 use baton_store_sqlite::SqliteStore;
-use baton_testkit::conformance::StoreUnderTest;
+use baton_testkit::conformance::{BY_ALL_ROWS, BY_SORTING, StoreUnderTest};
 use baton_testkit::store_conformance;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, SqlitePool};
@@ -37,6 +39,14 @@ impl StoreUnderTest for Fresh {
         Arc::new(self.store.clone())
     }
 
+    fn queries(&self) -> Arc<dyn AuditQueries> {
+        Arc::new(self.store.clone())
+    }
+
+    fn upkeep(&self) -> Arc<dyn AuditUpkeep> {
+        Arc::new(self.store.clone())
+    }
+
     fn policies(&self) -> Arc<dyn PolicyStore> {
         Arc::new(self.store.clone())
     }
@@ -57,6 +67,27 @@ impl StoreUnderTest for Fresh {
             ] {
                 self.execute(statement).await.unwrap();
             }
+        })
+    }
+
+    fn plan<'a>(&'a self, query: &'a ListQuery, lists: Vec<String>) -> BoxFuture<'a, String> {
+        Box::pin(async move {
+            let Question { text, values, .. } = question_of(query, lists, self.store.decision_columns());
+            let explain =
+                sqlx::query_as(AssertSqlSafe(format!("explain query plan {text}"))).persistent(false);
+            let explain = values.into_iter().fold(explain, |explain, value| match value {
+                Value::Text(text) => explain.bind(text.map(std::borrow::Cow::into_owned)),
+                Value::Number(number) => explain.bind(number),
+                Value::Flag(flag) => explain.bind(flag),
+                Value::Bytes(bytes) => explain.bind(bytes.to_vec()),
+            });
+            let lines: Vec<(i64, i64, i64, String)> = explain.fetch_all(&self.raw).await.unwrap();
+            let lines: Vec<String> = lines.into_iter().map(|(.., line)| line).collect();
+            let plan = lines.join("\n").replace("SCAN d", BY_ALL_ROWS);
+            // The rows of a run are few, and of branches a page each.
+            let is_merged =
+                query.run.is_some() || plan.contains("UNION ALL") || plan.contains("COMPOUND QUERY");
+            if is_merged { plan } else { plan.replace("USE TEMP B-TREE FOR ORDER BY", BY_SORTING) }
         })
     }
 

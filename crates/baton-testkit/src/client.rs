@@ -49,8 +49,14 @@ pub struct Entry {
     pub request_id: Option<String>,
     /// `x-baton-decision-id`.
     pub decision_id: Option<String>,
+    /// `retry-after`, in seconds.
+    pub retry_after: Option<u64>,
     /// The answer's body as far as it came.
     pub body: Bytes,
+    /// When it was due, since the load began. A load that falls behind its pace sends later.
+    pub due: Duration,
+    /// How long it took from then to its end.
+    pub took: Duration,
 }
 
 impl Entry {
@@ -63,7 +69,10 @@ impl Entry {
             status: None,
             request_id: None,
             decision_id: None,
+            retry_after: None,
             body: Bytes::new(),
+            due: Duration::ZERO,
+            took: Duration::ZERO,
         }
     }
 }
@@ -178,6 +187,29 @@ impl Running {
         tokio::time::timeout(within, enough).await.is_ok()
     }
 
+    /// How long it has been running: what [`Entry::due`] is to be compared with.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.shared.began.elapsed()
+    }
+
+    /// Goes on until the server takes no more requests, and gives the log.
+    pub async fn stop_when_gone(self) -> Vec<Entry> {
+        let gone = async {
+            loop {
+                let grown = self.shared.grown.notified();
+                tokio::pin!(grown);
+                grown.as_mut().enable();
+                if self.shared.log().iter().rev().any(|entry| entry.status.is_none()) {
+                    return;
+                }
+                grown.await;
+            }
+        };
+        gone.await;
+        self.stop().await
+    }
+
     /// Sends no more, waits for what is under way, and gives the log.
     pub async fn stop(mut self) -> Vec<Entry> {
         self.shared.stopped.store(true, Ordering::Release);
@@ -198,13 +230,17 @@ async fn work(shared: Arc<Shared>) {
         let number = shared.next.fetch_add(1, Ordering::Relaxed);
         let at = usize::try_from(number).unwrap_or(0) % load.kinds.len().max(1);
         let Some(kind) = load.kinds.get(at).filter(|_| number < load.most) else { return };
-        if let Loop::Open { per_second } = load.pace {
-            let due =
-                Duration::from_secs_f64(f64::from(u32::try_from(number).unwrap_or(u32::MAX)) / per_second);
-            tokio::time::sleep_until(shared.began + due).await;
-        }
+        let due = match load.pace {
+            Loop::Closed => shared.began.elapsed(),
+            Loop::Open { per_second } => {
+                Duration::from_secs_f64(f64::from(u32::try_from(number).unwrap_or(u32::MAX)) / per_second)
+            }
+        };
+        tokio::time::sleep_until(shared.began + due).await;
         let marker = format!("{}-{number}", load.label);
-        let entry = exchange(load, &shared.client, kind, marker).await;
+        let mut entry = exchange(load, &shared.client, kind, marker).await;
+        entry.due = due;
+        entry.took = shared.began.elapsed().saturating_sub(due);
         // A server that is away must not turn the load into a tight loop of refused connections.
         if entry.status.is_none() {
             tokio::task::yield_now().await;
@@ -298,6 +334,7 @@ impl Client {
         entry.status = Some(answer.status().as_u16());
         entry.request_id = header("x-request-id").or_else(|| header("request-id"));
         entry.decision_id = header("x-baton-decision-id");
+        entry.retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
         let success = answer.status().is_success();
         let mut parts = VecDeque::new();
         let mut body = answer.into_body();

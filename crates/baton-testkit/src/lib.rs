@@ -12,6 +12,7 @@ pub mod client;
 pub mod clock;
 pub mod conformance;
 pub mod fake;
+pub mod history;
 pub mod postgres;
 pub mod process;
 pub mod rows;

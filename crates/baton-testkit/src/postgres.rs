@@ -2,14 +2,18 @@
 //!
 //! `cargo xtask test` starts a server and sets the variable.
 //!
-//! - Start with [`Database::create`].
+//! - Start with [`Database::create`]; [`Server`] is for tests that stop the server itself.
 //! - **Invariant:** under `CI=true` a missing server is an error and not a skip.
+
+mod server;
 
 use std::env;
 
 use anyhow::{Context, bail};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Executor};
+
+pub use server::Server;
 
 /// A database that only this test uses.
 #[derive(Debug)]

@@ -112,9 +112,18 @@ impl Setup {
     /// # Errors
     /// When it ends, or is not ready in 30 s; the error holds what it wrote.
     pub async fn start(&self) -> anyhow::Result<Process> {
+        self.start_with(&[]).await
+    }
+
+    /// The same with more variables, this time only.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(&self, environment: &[(&str, &str)]) -> anyhow::Result<Process> {
         let log = self.folder.path().join("stderr.log");
         let output = File::options().create(true).append(true).open(&log).context("making the log")?;
         let mut command = self.command(&["serve"]);
+        command.envs(environment.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(output).spawn();
         let mut process =
             Process { child: child.context("starting the gateway")?, address: self.address, log };
@@ -144,6 +153,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Where it writes what is for its operator; the file outlives it.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.log.clone()
+    }
+
     /// What it and those before it with the same setup wrote on standard error.
     #[must_use]
     pub fn stderr(&self) -> String {
@@ -158,18 +173,26 @@ impl Process {
         self.child.kill().await.context("killing the gateway")
     }
 
-    /// Asks it to end, and waits until it has.
+    /// Waits until it has ended by itself.
     ///
     /// # Errors
-    /// When it does not end within this time.
-    pub async fn terminate(mut self, within: Duration) -> anyhow::Result<ExitStatus> {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        kill_process(id.context("the gateway has ended before")?, Signal::TERM)
-            .context("asking it to end")?;
+    /// When it does not within this time.
+    pub async fn ended(mut self, within: Duration) -> anyhow::Result<ExitStatus> {
         match tokio::time::timeout(within, self.child.wait()).await {
             Ok(status) => status.context("waiting for the gateway"),
             Err(_late) => bail!("the gateway did not end in {within:?}:\n{}", self.stderr()),
         }
+    }
+
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not end within this time.
+    pub async fn terminate(self, within: Duration) -> anyhow::Result<ExitStatus> {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        kill_process(id.context("the gateway has ended before")?, Signal::TERM)
+            .context("asking it to end")?;
+        self.ended(within).await
     }
 
     async fn wait_ready(&mut self, within: Duration) -> anyhow::Result<()> {

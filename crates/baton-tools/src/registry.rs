@@ -135,6 +135,19 @@ impl Registry {
         Box::pin(self.opened(refs, patience))
     }
 
+    /// Opens more servers for the same run; those that are open already stay as they are.
+    pub fn open_more<'a>(
+        &'a self,
+        set: &'a mut ToolSet,
+        refs: &'a [ServerRef],
+        patience: Duration,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let (opened, errors) = self.look_up(refs, set.lines(), patience).await;
+            set.extend(opened, errors);
+        })
+    }
+
     /// Takes every changed tool of a server as it is now. Gives the names of those that changed.
     ///
     /// # Errors
@@ -165,13 +178,25 @@ impl Registry {
     }
 
     async fn opened(&self, refs: &[ServerRef], patience: Duration) -> ToolSet {
+        let (opened, errors) = self.look_up(refs, &[], patience).await;
+        ToolSet::new(self.clone(), opened, errors)
+    }
+
+    /// What these servers have, but for those that are open.
+    async fn look_up(
+        &self,
+        refs: &[ServerRef],
+        open: &[Arc<Line>],
+        patience: Duration,
+    ) -> (Vec<Opened>, Vec<ServerError>) {
         let settings = Arc::clone(&self.0.settings.read().unwrap_or_else(PoisonError::into_inner));
         let mut errors = Vec::new();
         let mut found: Vec<(String, Arc<Line>)> = Vec::new();
         for server in refs {
             match self.0.find(&settings, server) {
                 Ok((label, line)) => {
-                    if !found.iter().any(|(_, other)| Arc::ptr_eq(other, &line)) {
+                    let mut others = open.iter().chain(found.iter().map(|(_, other)| other));
+                    if !others.any(|other| Arc::ptr_eq(other, &line)) {
                         found.push((label, line));
                     }
                 }
@@ -194,7 +219,7 @@ impl Registry {
                 }
             }
         }
-        ToolSet::new(self.clone(), opened, errors)
+        (opened, errors)
     }
 
     async fn called(&self, bound: &Bound, arguments: JsonObject, patience: Duration) -> Outcome {

@@ -81,6 +81,8 @@ pub struct ToolSet {
     tools: Vec<OfferedTool>,
     bound: HashMap<String, Bound>,
     errors: Vec<ServerError>,
+    /// The servers that are open.
+    lines: Vec<Arc<Line>>,
 }
 
 /// What the name of an offered tool stands for.
@@ -105,11 +107,26 @@ pub(crate) struct Opened {
 
 impl ToolSet {
     pub(crate) fn new(registry: Registry, opened: Vec<Opened>, errors: Vec<ServerError>) -> Self {
-        let mut set = Self { registry, tools: Vec::new(), bound: HashMap::new(), errors };
-        for server in opened {
-            set.add(&server);
-        }
+        let mut set = Self { registry, tools: Vec::new(), bound: HashMap::new(), errors, lines: Vec::new() };
+        set.extend(opened, Vec::new());
         set
+    }
+
+    /// Adds servers behind those that are there.
+    pub(crate) fn extend(&mut self, opened: Vec<Opened>, errors: Vec<ServerError>) {
+        for error in errors {
+            if !self.errors.iter().any(|known| known.server == error.server) {
+                self.errors.push(error);
+            }
+        }
+        for server in opened {
+            self.add(&server);
+            self.lines.push(server.line);
+        }
+    }
+
+    pub(crate) fn lines(&self) -> &[Arc<Line>] {
+        &self.lines
     }
 
     /// The tools, in the order of the servers and of their lists.

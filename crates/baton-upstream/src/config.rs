@@ -123,7 +123,7 @@ impl AuthScheme {
     #[must_use]
     pub const fn usual(dialect: Dialect) -> Self {
         match dialect {
-            Dialect::OpenaiChat => Self::Bearer,
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => Self::Bearer,
             Dialect::AnthropicMessages => Self::XApiKey,
         }
     }

@@ -129,7 +129,7 @@ impl HeaderPlan {
     fn forwarded(&self, credential: &Credential) -> impl Iterator<Item = &'static HeaderName> {
         let (asked, account): (&'static [HeaderName], &'static [HeaderName]) = match self.dialect {
             Dialect::AnthropicMessages => (&FORWARDED_ANTHROPIC, &[]),
-            Dialect::OpenaiChat => (&FORWARDED_OPENAI, &ACCOUNT),
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => (&FORWARDED_OPENAI, &ACCOUNT),
         };
         let account = if matches!(credential, Credential::Byok(_)) { account } else { &[] };
         asked.iter().chain(account)

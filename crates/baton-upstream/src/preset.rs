@@ -3,6 +3,7 @@
 //! Where a row says that something is not taken, the provider is known to refuse it, or its
 //! reference does not name it. In doubt a row takes the older spelling, which all understand.
 
+use baton_dialect::CallTaste;
 use baton_model::Dialect;
 
 use crate::{AuthScheme, BaseUrl, BaseUrlError, Quirks, catalog};
@@ -59,6 +60,8 @@ pub static PRESETS: &[Preset] = &[
         display_name: "OpenAI",
         base_url: "https://api.openai.com/v1",
         key_env: &["OPENAI_API_KEY"],
+        // Refuses Google's signatures as unknown parameters, and ids beyond 40 bytes.
+        quirks: Quirks { calls: CallTaste::Plain, ..Quirks::NONE },
         model_prefixes: &[
             "gpt-",
             "chatgpt-",

@@ -3,6 +3,7 @@
 //! Only what has one faithful equivalent is changed. Everything else goes out as the client sent
 //! it, and the provider's own error says what it does not know.
 
+use baton_dialect::CallTaste;
 use baton_model::{JsonError, RawObject};
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -16,6 +17,8 @@ pub struct Quirks {
     pub developer_role: bool,
     /// Whether it knows `max_completion_tokens` beside `max_tokens`.
     pub max_completion_tokens: bool,
+    /// Which calls it takes in a history. The edits for one that does not take all are the dialect's.
+    pub calls: CallTaste,
     /// The output limit to send where the dialect demands one and the client gave none.
     pub default_max_tokens: u64,
 }
@@ -26,6 +29,7 @@ impl Quirks {
         stream_options: true,
         developer_role: true,
         max_completion_tokens: true,
+        calls: CallTaste::AsSent,
         default_max_tokens: 4096,
     };
 

@@ -219,10 +219,15 @@ impl Upstream {
         let version = if http.base_url.ends_in_v1() { "" } else { "/v1" };
         let query = call.query.as_deref();
         let (path, query) = match (self.0.dialect, &call.path) {
-            // A client's query is not part of the chat dialect, so it is not ours to pass on.
+            // A client's query is not part of OpenAI's dialects, so it is not ours to pass on.
             (Dialect::OpenaiChat, CallPath::Answers) => ("/chat/completions".to_owned(), None),
-            (Dialect::OpenaiChat, CallPath::CountTokens) => return Err(unsupported()),
-            (Dialect::OpenaiChat, CallPath::Raw { path, .. }) => (path.as_str().to_owned(), query),
+            (Dialect::OpenaiResponses, CallPath::Answers) => ("/responses".to_owned(), None),
+            (Dialect::OpenaiChat | Dialect::OpenaiResponses, CallPath::CountTokens) => {
+                return Err(unsupported());
+            }
+            (Dialect::OpenaiChat | Dialect::OpenaiResponses, CallPath::Raw { path, .. }) => {
+                (path.as_str().to_owned(), query)
+            }
             (Dialect::AnthropicMessages, CallPath::Answers) => (format!("{version}/messages"), query),
             (Dialect::AnthropicMessages, CallPath::CountTokens) => {
                 (format!("{version}/messages/count_tokens"), query)

@@ -7,6 +7,8 @@ use baton_engine::Scope;
 use baton_model::{ModelName, NameError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::audit::Filters;
+
 /// A gateway to every model that records every decision before it takes effect.
 #[derive(Debug, Parser)]
 #[command(name = "baton", version, max_term_width = 100)]
@@ -66,6 +68,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "KIND", conflicts_with = "id")]
         task: Option<String>,
     },
+    /// Show, check and hand out what was recorded
+    #[command(subcommand)]
+    Audit(Box<AuditCommand>),
     /// Replay decisions, compare and test policies, and keep versions of them in the store
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -103,6 +108,83 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// What can be done with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Show the newest decisions
+    Tail {
+        /// How many
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+        last: u32,
+        /// Go on with those that come
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// List decisions, newest first
+    List {
+        #[command(flatten)]
+        filters: Box<Filters>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        limit: u64,
+    },
+    /// Show a decision, or all of a run, as recorded
+    Show {
+        /// The id of a decision or of a run
+        id: String,
+    },
+    /// Say why an answer came from where it came
+    Explain {
+        /// The id of a decision or of a run
+        id: String,
+    },
+    /// Check every hash, signature and row; exits 1 when something was changed
+    Verify {
+        /// Compare with the checkpoints of this file, which was kept outside
+        #[arg(long, value_name = "FILE")]
+        checkpoints: Option<PathBuf>,
+        /// Check this exported file instead of the store; needs `--key`
+        #[arg(long, value_name = "FILE", requires = "keys")]
+        export: Option<PathBuf>,
+        /// A public key that may have signed, or a file with it; repeat for more. Without, the own ones
+        #[arg(long = "key", value_name = "PUBLIC")]
+        keys: Vec<String>,
+    },
+    /// Write the evidence to a file that can be checked elsewhere, or the decisions as a table
+    Export {
+        /// The file; without, or with `-`, standard output
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Decisions as CSV
+        #[arg(long, conflicts_with = "ndjson")]
+        csv: bool,
+        /// Decisions as NDJSON
+        #[arg(long)]
+        ndjson: bool,
+        #[command(flatten)]
+        filters: Box<Filters>,
+    },
+    /// Derive decisions again from what was recorded; exits 1 when one comes out otherwise
+    Replay {
+        /// The id of a decision
+        #[arg(required_unless_present = "last")]
+        id: Option<String>,
+        /// Instead: so many of the newest
+        #[arg(long, value_name = "N", conflicts_with = "id")]
+        last: Option<u32>,
+    },
+    /// Make the rows that are listed and counted again from the evidence
+    Reproject {
+        /// Only of this chain
+        #[arg(long, value_name = "BOOT")]
+        chain: Option<String>,
+    },
+    /// Print the public keys that have signed here, oldest first
+    Key,
+    /// Let another key sign from now on
+    RotateKey,
 }
 
 /// What can be done with policies.

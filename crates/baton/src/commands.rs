@@ -14,6 +14,7 @@ use baton_model::Secret;
 use clap::CommandFactory;
 use serde_json::{Value, json};
 
+use crate::checkpoints::webhook;
 use crate::cli::{
     Cli, Command, KeysCommand, McpCommand, ModelsCommand, Place, PolicyCommand, TargetsCommand,
 };
@@ -47,7 +48,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut sources = sources(cli.place);
     match cli.command.unwrap_or(Command::Serve) {
         Command::Openapi => {
-            line(&baton_api::openapi().to_pretty_json()?);
+            line(&baton_api::openapi(baton_admin::openapi()).to_pretty_json()?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
@@ -94,6 +95,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let asked = Asked { models, policy, prompt_file, task };
             runtime()?.block_on(plans::explain(&config, &asked, json)).map(|()| ExitCode::SUCCESS)
         }
+        Command::Audit(command) => runtime()?.block_on(crate::audit::run(&sources, *command, json)),
         Command::Policy(PolicyCommand::Replay { id, last }) => {
             let which = id.map_or_else(|| plans::Which::Last(last.unwrap_or_default()), plans::Which::One);
             with_server(&sources, move |client| Box::pin(plans::replay(client, which, json)))
@@ -190,7 +192,10 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 fn check(sources: &Sources, json: bool) -> ExitCode {
     match Config::load(sources) {
         Ok(config) => {
-            if let Err(error) = crate::settings::settings(&config) {
+            let built = crate::settings::settings(&config).map(drop);
+            let sinks =
+                || config.audit.checkpoints.webhook.as_ref().map_or(Ok(()), |it| webhook(it).map(drop));
+            if let Err(error) = built.and_then(|()| sinks()) {
                 let text = format!("{error:#}");
                 if json {
                     print_json(&json!({"ok": false, "mistakes": [{"message": text}]}));

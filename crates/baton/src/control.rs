@@ -17,8 +17,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use baton_access::{Grant, IssueError, IssuedKey, KeyRecord, KeyRing, NewKey, Role, UNLIMITED};
 use baton_audit::{
-    Change, DecisionView, Decisions, DecisionsError, IdSource, Journal, ListQuery, Lookup, OutcomeView,
-    PageStart, Record, Replayer,
+    AuditStore, AuditUpkeep, Change, DecisionBody, DecisionView, Decisions, DecisionsError, IdSource,
+    Journal, ListQuery, Lookup, OutcomeView, PageStart, Record, Relay, Replayer, RunBody,
 };
 use baton_engine::{Engine, Manual, Scope, TargetState};
 use baton_model::{DecisionId, KeyId, RunId};
@@ -36,6 +36,7 @@ use tower::ServiceExt;
 use crate::core::Core;
 use crate::plans::{Planned, Plans, keep_switches, switches};
 use crate::settings::settings;
+use crate::signing::Signing;
 use crate::versions::Versions;
 
 /// The socket's name in the data directory.
@@ -47,8 +48,12 @@ const ANSWER_LIMIT: usize = 16 << 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Control {
     keys: Arc<KeyRing>,
-    journal: Arc<Journal>,
-    decisions: Arc<Decisions>,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) decisions: Arc<Decisions>,
+    pub(crate) store: Arc<dyn AuditStore>,
+    pub(crate) upkeep: Arc<dyn AuditUpkeep>,
+    pub(crate) signing: Arc<Signing>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) versions: Arc<Versions>,
     pub(crate) tools: Registry,
@@ -65,7 +70,11 @@ impl Control {
             versions: Arc::clone(&core.versions),
             tools: core.tools.clone(),
             journal: Arc::clone(&core.journal),
+            relay: Arc::clone(&core.relay),
             decisions: Arc::clone(&core.decisions),
+            store: Arc::clone(&core.store),
+            upkeep: Arc::clone(&core.upkeep),
+            signing: Arc::clone(&core.signing),
             ids: core.ids.clone(),
         }
     }
@@ -86,6 +95,7 @@ pub(crate) fn router(control: Control) -> Router {
         .route("/plans", get(list_plans))
         .route("/plans/{id}", get(one_plan))
         .route("/targets", get(list_targets).post(switch_target))
+        .merge(crate::audit::router())
         .merge(crate::versions::router())
         .merge(crate::mcp::router())
         .with_state(control)
@@ -198,8 +208,8 @@ async fn explain(
     };
     match found {
         Ok(Lookup::Found(run)) => {
-            let text = format!("{}\n\n{}", baton_api::sentence(&run), baton_api::table(&run));
-            let body = serde_json::to_value(baton_api::run_body(run)).unwrap_or_default();
+            let text = format!("{}\n\n{}", baton_audit::sentence(&run), baton_audit::table(&run));
+            let body = serde_json::to_value(RunBody::of(run, DecisionBody::from)).unwrap_or_default();
             Ok(Json(json!({"text": text, "run": body})))
         }
         Ok(Lookup::NotYetVisible | Lookup::NotFound) => {

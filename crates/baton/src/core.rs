@@ -4,7 +4,7 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,8 +12,8 @@ use baton_access::{
     DerivedKey, KeyRing, KeyStore, Label, MasterKey, MasterKeySource, PolicyShelf, PolicyStore, Sealer,
 };
 use baton_audit::{
-    AuditStore, CheckpointSigner, Decisions, Document, Failpoints, IdSource, Journal, JournalOptions, Record,
-    Relay, RelayOptions,
+    AuditQueries, AuditStore, AuditUpkeep, Decisions, Document, Export, ExportOptions, Failpoints, IdSource,
+    Journal, JournalOptions, Record, Relay, RelayOptions,
 };
 use baton_config::{Config, Database};
 use baton_engine::Engine;
@@ -23,6 +23,10 @@ use baton_store_postgres::{ConnectError, PostgresOptions, PostgresStore};
 use baton_store_sqlite::SqliteStore;
 use baton_tools::Registry;
 
+use crate::alerts::Alerts;
+use crate::checkpoints::Sinks;
+use crate::retention::Retention;
+use crate::signing::Signing;
 use crate::versions::Versions;
 
 /// How often keys and policies are asked for changes that another process made.
@@ -36,6 +40,10 @@ pub(crate) struct Core {
     pub(crate) keys: Arc<KeyRing>,
     pub(crate) versions: Arc<Versions>,
     pub(crate) decisions: Arc<Decisions>,
+    pub(crate) store: Arc<dyn AuditStore>,
+    pub(crate) queries: Arc<dyn AuditQueries>,
+    pub(crate) upkeep: Arc<dyn AuditUpkeep>,
+    pub(crate) signing: Arc<Signing>,
     pub(crate) ids: IdSource,
     /// What the idempotency keys of clients are looked up by.
     pub(crate) idempotency: DerivedKey,
@@ -43,8 +51,15 @@ pub(crate) struct Core {
     pub(crate) sealer: Sealer,
     /// The MCP servers.
     pub(crate) tools: Registry,
+    /// Where checkpoints are kept beside.
+    sinks: Sinks,
+    /// The files of decisions, once they are written.
+    export: OnceLock<Arc<Export>>,
     tasks: Tasks,
 }
+
+/// How long the sinks of checkpoints have to take the last one.
+const SINKS_SETTLE: Duration = Duration::from_secs(5);
 
 impl Core {
     /// Takes the data directory. Fails when another process has it.
@@ -58,20 +73,23 @@ impl Core {
         let source = master_key_source(config)?;
         let master = MasterKey::load(&source)?;
         let ids = IdSource::default();
-        let signer = CheckpointSigner::from_seed(master.derive(Label::Signing).expose())?;
+        let signing = Arc::new(Signing::of(&master, dir));
+        let (signer, signing_keys) = signing.current()?;
         let mut options = JournalOptions::new(dir.join("journal"), signer, env!("CARGO_PKG_VERSION"));
         options.max_bytes = config.journal.max_bytes;
         options.failpoints = failpoints()?;
+        options.keys = signing_keys;
         let (journal, recovered) = Journal::open(options)?;
         for quarantined in &recovered.quarantined {
             tracing::warn!(quarantined = ?quarantined, "the end of the journal was torn; what could not be read is kept aside");
         }
         let journal = Arc::new(journal);
-        let Stores { audit, keys: key_store, policies } = stores(config).await?;
+        let Stores { audit, queries, upkeep, keys: key_store, policies } = stores(config).await?;
         let relay = Arc::new(Relay::new(Arc::clone(&journal), Arc::clone(&audit), RelayOptions::STANDARD));
         let admin = std::env::var("BATON_ADMIN_KEY").ok().map(Secret::new);
         let keys = Arc::new(KeyRing::open(key_store, &master, dir, admin.as_ref())?);
         let tasks = Tasks::new();
+        let sinks = Sinks::start(&config.audit.checkpoints, &journal, &tasks)?;
         drop(tasks.spawn({
             let relay = Arc::clone(&relay);
             let stop = tasks.stop_token().clone();
@@ -89,11 +107,28 @@ impl Core {
             }
         }
         drop(tasks.spawn(watch_keys(Arc::clone(&keys), tasks.clone())));
-        let decisions = Arc::new(Decisions::new(Arc::clone(&journal), audit));
+        let decisions = Arc::new(Decisions::new(Arc::clone(&journal), Arc::clone(&audit)));
         let idempotency = master.derive(Label::Idempotency);
         let sealer = Sealer::new(&master.derive(Label::Sealing));
         let tools = Registry::new(config.tools.clone(), dir.join("mcp-pins.json"), tasks.clone())?;
-        Ok(Self { journal, relay, keys, versions, decisions, ids, idempotency, sealer, tools, tasks })
+        Ok(Self {
+            journal,
+            relay,
+            keys,
+            versions,
+            decisions,
+            store: audit,
+            queries,
+            upkeep,
+            signing,
+            ids,
+            idempotency,
+            sealer,
+            tools,
+            sinks,
+            export: OnceLock::new(),
+            tasks,
+        })
     }
 
     /// Writes the configuration down before its first use, with the policies and the catalogue that
@@ -115,6 +150,32 @@ impl Core {
         Ok(())
     }
 
+    /// From now on, makes room in the store ahead of time, drops what is too old, writes the files of
+    /// decisions, and tells when the log needs somebody.
+    pub(crate) fn keep_in_order(&self, config: &Config) -> anyhow::Result<()> {
+        let retention = Retention {
+            journal: Arc::clone(&self.journal),
+            relay: Arc::clone(&self.relay),
+            store: Arc::clone(&self.upkeep),
+            ids: self.ids.clone(),
+            keep: config.audit.retention,
+        };
+        drop(self.tasks.spawn(retention.run(self.tasks.clone())));
+        if let Some(dir) = &config.audit.export {
+            let options = ExportOptions::new(dir);
+            let export = Arc::new(Export::new(self.journal.boot(), Arc::clone(&self.store), options));
+            let export = Arc::clone(self.export.get_or_init(|| export));
+            let stop = self.tasks.stop_token().clone();
+            drop(self.tasks.spawn(async move { export.run(stop.cancelled_owned()).await }));
+        }
+        if let Some(settings) = &config.audit.alerts {
+            let journal = Arc::clone(&self.journal);
+            let alerts = Alerts::new(settings, journal, &config.data_dir, self.ids.clone())?;
+            drop(self.tasks.spawn(alerts.run(self.tasks.clone())));
+        }
+        Ok(())
+    }
+
     /// Gives the engine the stored policies, now and whenever somebody changes them.
     pub(crate) async fn follow_policies(&self, engine: Arc<Engine>) -> anyhow::Result<()> {
         self.versions.apply(&engine).await?;
@@ -123,19 +184,27 @@ impl Core {
     }
 
     /// Writes the clean end, and hands everything to the store if it answers in time.
-    pub(crate) async fn close(self, deadline: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn close(mut self, deadline: Duration) -> anyhow::Result<()> {
         self.journal.close().await?;
+        if !self.sinks.settle(&self.journal, SINKS_SETTLE).await {
+            tracing::warn!("the last checkpoint could not be kept outside of the store");
+        }
         let stopped = self.tasks.shut_down(deadline).await;
         let drained = self.relay.drain(deadline).await;
         if !stopped || !drained {
             tracing::warn!("the store does not have everything yet; the journal keeps it for the next start");
+        }
+        if let Some(export) = self.export.get()
+            && !export.close(deadline).await
+        {
+            tracing::warn!("the export does not have everything yet; it goes on at the next start");
         }
         Ok(())
     }
 }
 
 /// The key given by environment or file, else the one in the data directory.
-fn master_key_source(config: &Config) -> anyhow::Result<MasterKeySource> {
+pub(crate) fn master_key_source(config: &Config) -> anyhow::Result<MasterKeySource> {
     let value = std::env::var("BATON_MASTER_KEY").ok();
     let file = std::env::var_os("BATON_MASTER_KEY_FILE").map(PathBuf::from);
     let source = MasterKeySource::choose(value, file, &config.data_dir)?;
@@ -156,20 +225,29 @@ fn failpoints() -> anyhow::Result<Failpoints> {
 }
 
 /// One store by its ports.
-struct Stores {
-    audit: Arc<dyn AuditStore>,
+pub(crate) struct Stores {
+    pub(crate) audit: Arc<dyn AuditStore>,
+    queries: Arc<dyn AuditQueries>,
+    upkeep: Arc<dyn AuditUpkeep>,
     keys: Arc<dyn KeyStore>,
     policies: Arc<dyn PolicyStore>,
 }
 
 impl Stores {
-    fn of<S: AuditStore + KeyStore + PolicyStore>(store: S) -> Self {
+    fn of<S: AuditStore + AuditQueries + AuditUpkeep + KeyStore + PolicyStore>(store: S) -> Self {
         let store = Arc::new(store);
-        Self { audit: Arc::clone(&store) as _, keys: Arc::clone(&store) as _, policies: store }
+        Self {
+            audit: Arc::clone(&store) as _,
+            queries: Arc::clone(&store) as _,
+            upkeep: Arc::clone(&store) as _,
+            keys: Arc::clone(&store) as _,
+            policies: store,
+        }
     }
 }
 
-async fn stores(config: &Config) -> anyhow::Result<Stores> {
+/// The store of the configuration, for whoever reads it beside a running server, too.
+pub(crate) async fn stores(config: &Config) -> anyhow::Result<Stores> {
     match &config.database {
         Database::Sqlite => Ok(Stores::of(SqliteStore::open(&config.data_dir.join("baton.db")).await?)),
         Database::Postgres(url) => {

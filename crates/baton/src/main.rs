@@ -7,6 +7,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod alerts;
+mod audit;
+mod checkpoints;
 mod cli;
 mod commands;
 mod control;
@@ -16,8 +19,10 @@ mod mcp;
 mod models;
 mod output;
 mod plans;
+mod retention;
 mod serve;
 mod settings;
+mod signing;
 mod status;
 mod telemetry;
 mod versions;

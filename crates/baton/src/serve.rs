@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use baton_api::{ApiState, Gate};
+use baton_admin::AdminState;
+use baton_api::{ApiState, Beside, FeedbackDesk, Gate};
+use baton_audit::FeedbackLog;
 use baton_config::{Config, Provider, Sources, Watcher};
 use baton_engine::Engine;
 use baton_net::serve::{Drain, Drained, ServeOptions, serve};
@@ -64,6 +66,7 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
     ));
     engine.health().restore(crate::plans::switches(&config.data_dir)?);
     core.follow_policies(Arc::clone(&engine)).await?;
+    core.keep_in_order(&config)?;
     let gate = Arc::new(Gate::new(Arc::clone(&core.keys), core.ids.clone(), access(&config)));
     let draining = Arc::new(AtomicBool::new(false));
     let status = Status {
@@ -77,14 +80,25 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
     let clock = Box::new(move || ids.now_ms());
     let idempotency = Idempotency::open(&config.data_dir, core.idempotency.expose(), clock)?;
     let tasks = Tasks::new();
-    let router = baton_api::router(ApiState {
+    let feedback = FeedbackLog::new(Arc::clone(&core.journal), Arc::clone(&core.queries));
+    let admin = AdminState::new(
+        Arc::clone(&core.keys),
+        Arc::clone(&core.decisions),
+        feedback.clone(),
+        Arc::clone(&core.queries),
+        Arc::clone(&engine),
+    );
+    let state = ApiState {
         engine: Arc::clone(&engine),
         gate: Arc::clone(&gate),
         idempotency,
         tasks: tasks.clone(),
         decisions: Arc::clone(&core.decisions),
+        feedback: FeedbackDesk::new(feedback, core.sealer.clone()),
         status: Arc::new(status),
-    });
+    };
+    let beside = Beside { routes: baton_admin::router(admin), openapi: baton_admin::openapi };
+    let router = baton_api::router(state, beside);
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on `{}`", config.listen))?;
@@ -271,6 +285,9 @@ fn control_listener(data_dir: &Path) -> anyhow::Result<UnixListener> {
 /// Says where everything is, with a command that works.
 fn greet(config: &Config, address: SocketAddr, core: &Core) {
     let url = format!("http://{address}");
+    if cfg!(feature = "bench-no-audit") {
+        note("this build is for benchmarks: it RECORDS NOTHING of what is asked and answered");
+    }
     note(&format!("baton {} on {url}   docs {url}/docs", env!("CARGO_PKG_VERSION")));
     let names: Vec<String> =
         config.providers.iter().map(|provider| provider.upstream.name.to_string()).collect();

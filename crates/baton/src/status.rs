@@ -13,6 +13,9 @@ use metrics_exporter_prometheus::PrometheusHandle;
 /// A sync that is late by more than this means that no request is taken.
 const SYNC_LATE: Duration = Duration::from_millis(500);
 
+/// A store that owes an answer for so long counts as away.
+const STORE_SILENT: Duration = Duration::from_secs(2);
+
 /// The parts that are asked.
 #[derive(Clone)]
 pub(crate) struct Status {
@@ -41,10 +44,13 @@ impl StatusSource for Status {
         } else if health.sync_age > SYNC_LATE {
             problems.push(format!("the journal waits {} ms for its disk", health.sync_age.as_millis()));
         }
-        if health.used_bytes >= health.max_bytes {
-            problems.push("the journal is full: the store must take what waits".to_owned());
+        if health.full {
+            problems.push(
+                "the journal is full: the store must take what waits, or the disk needs room".to_owned(),
+            );
         }
-        let store = if self.relay.health().failures == 0 { "ok" } else { "away" };
+        let relay = self.relay.health();
+        let store = if relay.failures == 0 && relay.silence < STORE_SILENT { "ok" } else { "away" };
         Readiness {
             ready: problems.is_empty(),
             config: self.engine.settings().version.clone(),

@@ -52,7 +52,7 @@ fn an_exhausted_number_of_hand_offs_is_told_once_and_then_ends_the_run() {
                     [
                         format!("1.1 select first_in_order -->{a} ok"),
                         format!("2.2 handoff handed_over {a}->{b} ok"),
-                        format!("3.2 stay handoff_denied -->{b} ok"),
+                        format!("3.2 stay max_handoffs -->{b} ok"),
                         format!("3.2 stop max_handoffs {b}->- not_expected"),
                     ],
                     "{case}"

@@ -12,7 +12,7 @@ use crate::blackbox::support::{Fixture, PATIENCE, Raw, run, until};
 const SILENT: Pace = Pace { latency: Duration::from_secs(600), chunks: 1, interval: Duration::ZERO };
 
 /// A request by hand.
-fn request(surface: Surface, body: &Value) -> Vec<u8> {
+pub(in crate::blackbox) fn request(surface: Surface, body: &Value) -> Vec<u8> {
     let path = match surface {
         Surface::Chat => "/v1/chat/completions",
         Surface::Messages => "/v1/messages",
@@ -83,6 +83,47 @@ fn leaving_during_the_second_hop_closes_its_upstream() {
                     let asked = fixture.openai.seen().len() + fixture.anthropic.seen().len();
                     assert_eq!(asked, 2, "{case}: another attempt was made for nobody");
                 }
+            }
+        }
+    });
+}
+
+#[test]
+fn leaving_between_the_hops_while_the_conversation_is_summed_up_asks_nobody_else() {
+    run(async {
+        for pool in POOLS {
+            for (surface, stream) in super::WAYS {
+                let [a, b] = pool;
+                let turns =
+                    vec![(0, says_and_calls("Wait.", vec![transfer(b, "r")])), (0, Step::Answer(SILENT))];
+                let fixture = talking(pool, turns, "").await;
+                let first = if a.starts_with("oai/") { &fixture.openai } else { &fixture.anthropic };
+                let mut client = Raw::open(fixture.baton.address()).await;
+                let body = json!({
+                    "model": pool, "messages": user("go"), "max_tokens": 200, "stream": stream,
+                    "handoff_config": {"history": "summary"},
+                });
+                client.say(&request(surface, &body)).await.expect("a request");
+                let case = format!("{pool:?} {surface:?} {stream}");
+                assert!(
+                    first.until(PATIENCE, |seen| seen.len() == 2).await,
+                    "{case}: no summary was asked for"
+                );
+                drop(client);
+                assert!(
+                    first.until(PATIENCE, |seen| seen.iter().all(|one| one.ended.is_some())).await,
+                    "{case}: still open"
+                );
+                let all = only_run(&fixture).await;
+                assert_eq!(all.len(), 2, "{case}: {all:?}");
+                assert_eq!(
+                    (&all[0]["outcome"]["status"], &all[1]["kind"]),
+                    (&json!("ok"), &json!("delegate")),
+                    "{case}"
+                );
+                assert_eq!(all[1]["outcome"]["status"], "client_cancelled", "{case}: {all:?}");
+                let asked = fixture.openai.seen().len() + fixture.anthropic.seen().len();
+                assert_eq!(asked, 2, "{case}: another attempt was made for nobody");
             }
         }
     });

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    POOLS, WAYS, asked, decisions, saw, says, says_and_calls, says_next, story, talking, tools_of, transfer,
-    user,
+    POOLS, WAYS, asked, calls, decisions, replays, saw, says, says_and_calls, says_next, story, talking,
+    tools_of, transfer, user,
 };
 use crate::blackbox::support::run;
 
@@ -157,6 +157,91 @@ fn a_rule_limits_the_turns_of_a_run() {
                 let story = story(&fixture, &answer).await;
                 assert!(story.last().expect("one").contains("stop max_turns"), "{case}: {story:?}");
             }
+        }
+    });
+}
+
+/// A route whose rules have a say when a model hands over.
+fn judged(pool: [&str; 2]) -> String {
+    format!(
+        "
+routes:
+  desk: {{ pool: [{0}, {1}], policy: desk, handoff: model }}
+policies:
+  desk:
+    fallback: {{ retries: 0 }}
+    rules:
+      - {{ name: enough, when: 'context.go == \"stop\" && run.turn > 1', stop: true }}
+      - {{ name: ours, when: 'context.go == \"allow\" && run.turn > 1', allow_models: [{0}] }}
+      - {{ name: closed, when: 'context.go == \"refuse\" && run.turn > 1', refuse: Not today. }}
+",
+        pool[0], pool[1]
+    )
+}
+
+#[test]
+fn a_rule_that_stops_ends_the_run_where_a_model_hands_over() {
+    run(async {
+        for pool in POOLS {
+            let fixture = talking(pool, Vec::new(), &judged(pool)).await;
+            for (number, way) in WAYS.into_iter().enumerate() {
+                let [a, b] = pool;
+                says_next(&fixture, a, says_and_calls("So far.", vec![transfer(b, "r")]));
+                let (answer, said) = asked(&fixture.baton, way, go("stop", &format!("{way:?}"))).await;
+                let case = format!("{pool:?} {way:?} {}", answer.text());
+                assert_eq!(said.text, "So far.", "{case}");
+                assert!(["length", "max_tokens"].contains(&said.finish.as_str()), "{case}");
+                assert!(said.calls.is_empty(), "{case}");
+                assert_eq!((saw(&fixture, a).len(), saw(&fixture, b).len()), (number + 1, 0), "{case}");
+                assert_eq!(
+                    story(&fixture, &answer).await,
+                    [
+                        format!("1.1 select first_in_order -->{a} ok"),
+                        format!("1.1 stop stopped_by_rule {a}->- not_expected"),
+                    ],
+                    "{case}"
+                );
+                let last = decisions(&fixture, &answer).await.pop().expect("one");
+                assert!(last["reason"]["text"].to_string().contains("`enough`"), "{case} {last}");
+            }
+            replays(&fixture, 2 * WAYS.len()).await;
+        }
+    });
+}
+
+#[test]
+fn a_hand_over_that_the_policy_denies_is_told_to_the_model_with_the_plans_own_reason() {
+    run(async {
+        for pool in POOLS {
+            let fixture = talking(pool, Vec::new(), &judged(pool)).await;
+            for way in WAYS {
+                for (word, code) in [("allow", "handoff_denied"), ("refuse", "refused_by_rule")] {
+                    let [a, b] = pool;
+                    says_next(&fixture, a, calls(vec![transfer(b, "r")]));
+                    says_next(&fixture, a, says("Myself then."));
+                    let (answer, said) =
+                        asked(&fixture.baton, way, go(word, &format!("{way:?} {word}"))).await;
+                    let case = format!("{pool:?} {way:?} {word} {}", answer.text());
+                    assert_eq!((said.text.as_str(), said.model.as_str()), ("Myself then.", a), "{case}");
+                    assert_eq!(saw(&fixture, b).len(), 0, "{case}");
+                    let told = saw(&fixture, a).pop().expect("a request").json().to_string();
+                    assert!(told.contains("not handed over: ") && told.contains(b), "{case} {told}");
+                    assert_eq!(
+                        story(&fixture, &answer).await,
+                        [
+                            format!("1.1 select first_in_order -->{a} ok"),
+                            format!("2.1 stay {code} -->{a} ok"),
+                        ],
+                        "{case}"
+                    );
+                    let one = decisions(&fixture, &answer).await.pop().expect("one");
+                    let text = one["reason"]["text"].as_str().unwrap_or_default();
+                    let names = if word == "allow" { "rule" } else { "`closed`" };
+                    assert!(text.contains(names), "{case} {one}");
+                    assert_eq!(answer.header("x-baton-handoffs"), "0", "{case}");
+                }
+            }
+            replays(&fixture, 4 * WAYS.len()).await;
         }
     });
 }

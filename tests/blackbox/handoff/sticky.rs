@@ -109,6 +109,13 @@ fn a_tool_message_without_its_call_is_followed_by_its_id() {
                     messages[messages.len() - 1].to_string().contains("sunny in Paris"),
                     "{case}: {seen}"
                 );
+                // The call that was made, as it was made.
+                let call = messages[messages.len() - 2].to_string().replace('\\', "");
+                assert!(
+                    call.contains("\"weather\"") && call.contains("{\"city\":\"Paris\"}"),
+                    "{case}: {seen}"
+                );
+                assert!(!seen.to_string().contains("unknown_tool"), "{case}: {seen}");
             }
         }
     });

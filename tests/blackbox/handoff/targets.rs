@@ -1,9 +1,12 @@
 //! What the target of a hand-over gets: its settings, its instructions, as much of the conversation as is
 //! wished, and a package that stays data.
 
+use baton_testkit::fake::{Fault, Step};
 use serde_json::{Value, json};
 
-use super::{POOLS, Surface, WAYS, asked, calls, decisions, saw, says, story, talking, transfer, user};
+use super::{
+    POOLS, Surface, WAYS, asked, calls, decisions, saw, says, says_and_calls, story, talking, transfer, user,
+};
 use crate::blackbox::support::run;
 
 #[test]
@@ -317,6 +320,105 @@ fn what_is_not_understood_of_hand_offs_is_named_and_fails_nothing() {
                     .filter_map(Value::as_str)
                     .collect();
                 assert_eq!(named, ignored, "{way:?} {config}: {first}");
+            }
+        }
+    });
+}
+
+/// A conversation in which something was said before the last question.
+fn dog_talk() -> Value {
+    json!([
+        {"role": "user", "content": "My dog is called Bello."},
+        {"role": "assistant", "content": "A fine name."},
+        {"role": "user", "content": "Write him a poem."},
+    ])
+}
+
+#[test]
+fn a_summary_by_the_one_who_leaves_stands_for_what_was_before() {
+    run(async {
+        for pool in POOLS {
+            for way in WAYS {
+                let [a, b] = pool;
+                let turns = vec![
+                    (0, says_and_calls("One moment.", vec![transfer(b, "it rhymes")])),
+                    (0, says("The user has a dog, Bello.")),
+                    (1, says("Bello, hello.")),
+                ];
+                let fixture = talking(pool, turns, "").await;
+                let body = json!({
+                    "model": pool, "messages": dog_talk(), "max_tokens": 200,
+                    "handoff_config": {"history": "summary"},
+                });
+                let (answer, said) = asked(&fixture.baton, way, body).await;
+                let case = format!("{pool:?} {way:?} {}", answer.text());
+                assert_eq!(said.text.replace("\n\n", ""), "One moment.Bello, hello.", "{case}");
+                assert!(!answer.text().contains("The user has a dog"), "{case}");
+                // The one who leaves is asked once more, with all that was said as material.
+                let question = saw(&fixture, a)[1].json();
+                let shown = question["messages"].to_string();
+                for said in ["My dog is called Bello.", "A fine name.", "Write him a poem.", "One moment."] {
+                    assert!(shown.contains(said), "{case} {question}");
+                }
+                assert!(question.get("tools").is_none(), "{case} {question}");
+                // The target has the summary and the last question, and nothing else of before.
+                let seen = saw(&fixture, b)[0].json();
+                let text = seen["messages"].to_string();
+                for said in
+                    ["The user has a dog, Bello.", "Write him a poem.", "You have the conversation now"]
+                {
+                    assert_eq!(text.matches(said).count(), 1, "{case} {seen}");
+                }
+                for gone in ["My dog is called", "A fine name."] {
+                    assert!(!text.contains(gone), "{case} {seen}");
+                }
+                let roles = seen["messages"].as_array().expect("messages").iter();
+                assert!(
+                    roles.clone().all(|one| one["role"] != "system" && one["role"] != "developer"),
+                    "{case}"
+                );
+                assert_eq!(
+                    story(&fixture, &answer).await,
+                    [
+                        format!("1.1 select first_in_order -->{a} ok"),
+                        format!("2.2 delegate sums_up -->{a} ok"),
+                        format!("2.2 handoff handed_over {a}->{b} ok"),
+                    ],
+                    "{case}"
+                );
+                let note = decisions(&fixture, &answer).await[2]["handoff"].clone();
+                assert_eq!(note["history"], "summary", "{case} {note}");
+            }
+        }
+    });
+}
+
+#[test]
+fn where_the_summary_fails_the_target_sees_everything() {
+    run(async {
+        for pool in POOLS {
+            for way in WAYS {
+                let [a, b] = pool;
+                let turns = vec![
+                    (0, calls(vec![transfer(b, "r")])),
+                    (0, Step::Fault(Fault::ServerError)),
+                    (1, says("Bello, hello.")),
+                ];
+                let fixture = talking(pool, turns, "").await;
+                let body = json!({
+                    "model": pool, "messages": dog_talk(), "max_tokens": 200,
+                    "handoff_config": {"history": "summary"},
+                });
+                let (answer, said) = asked(&fixture.baton, way, body).await;
+                let case = format!("{pool:?} {way:?} {}", answer.text());
+                assert_eq!((said.text.as_str(), said.model.as_str()), ("Bello, hello.", b), "{case}");
+                let seen = saw(&fixture, b)[0].json().to_string();
+                assert!(
+                    seen.contains("My dog is called Bello.") && seen.contains("A fine name."),
+                    "{case} {seen}"
+                );
+                let story = story(&fixture, &answer).await;
+                assert_eq!(story[1], format!("2.2 delegate sums_up -->{a} failed"), "{case} {story:?}");
             }
         }
     });

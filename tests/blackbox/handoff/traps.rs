@@ -250,6 +250,64 @@ fn plain(id: &str) -> bool {
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
 }
 
+/// A tool as the npm client of Dedalus sends it, and the schema that was meant.
+fn mangled() -> (Value, Value) {
+    let schema = json!({
+        "type": "object",
+        "properties": {"min_items": {"any_of": [{"max_length": 3}, {"type": "null"}]}},
+        "additional_properties": false,
+        "default": {"one_of": 1},
+    });
+    let meant = json!({
+        "type": "object",
+        "properties": {"min_items": {"anyOf": [{"maxLength": 3}, {"type": "null"}]}},
+        "additionalProperties": false,
+        "default": {"one_of": 1},
+    });
+    (json!({"type": "function", "function": {"name": "weather", "parameters": schema}}), meant)
+}
+
+/// The schema of the client's tool in an upstream's request.
+fn schema_of(body: &Value) -> Value {
+    let tool = &body["tools"][0];
+    tool["function"].get("parameters").or(tool.get("input_schema")).cloned().unwrap_or_default()
+}
+
+#[test]
+fn mangled_keywords_of_schemas_reach_every_upstream_as_they_are_spelled() {
+    let (tool, meant) = mangled();
+    run(async {
+        for stream in [false, true] {
+            let way = (Surface::Chat, stream);
+            for model in ["oai/fake", "ant/fake"] {
+                let fixture = talking(POOLS[2], vec![(0, says("x")), (1, says("x"))], "").await;
+                let format =
+                    json!({"type": "json_schema", "json_schema": {"name": "any_of", "schema": meant}});
+                let mut wrong = format.clone();
+                wrong["json_schema"]["schema"] = tool["function"]["parameters"].clone();
+                let body = json!({"model": model, "messages": user("hi"), "tools": [tool], "response_format": wrong});
+                asked(&fixture.baton, way, body).await;
+                let seen = saw(&fixture, model)[0].json();
+                assert_eq!(schema_of(&seen), meant, "{model} {stream}: {seen}");
+                if model.starts_with("oai/") {
+                    assert_eq!(seen["response_format"], format, "{stream}");
+                }
+            }
+            for pool in POOLS {
+                let [a, b] = pool;
+                let turns = vec![(0, calls(vec![transfer(b, "r")])), (1, says("done"))];
+                let fixture = talking(pool, turns, "").await;
+                let body = json!({"model": pool, "messages": user("hi"), "tools": [tool]});
+                asked(&fixture.baton, way, body).await;
+                for model in [a, b] {
+                    let seen = saw(&fixture, model)[0].json();
+                    assert_eq!(schema_of(&seen), meant, "{pool:?} {model} {stream}: {seen}");
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn of_several_transfers_in_one_turn_the_first_is_made_and_the_others_are_answered() {
     run(async {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::server::Mcp;
 use super::{query, with_server};
 use crate::blackbox::handoff::{
-    POOLS, WAYS, asked, calls, decisions, saw, says, says_and_calls, says_next, story, transfer, user,
+    POOLS, WAYS, asked, calls, decisions, extra, replays, saw, says, says_and_calls, says_next, story,
+    tools_of, transfer, user,
 };
 use crate::blackbox::support::run;
 
@@ -160,6 +161,64 @@ fn a_rule_limits_turns_and_brings_servers() {
                 let story = story(&fixture, &answer).await;
                 assert!(story.last().expect("one").contains("stop max_turns"), "{case}: {story:?}");
                 assert_eq!(story.len(), 3, "{case}: {story:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn the_tools_that_a_rule_brings_count_in_its_plan() {
+    run(async {
+        for (mute, able) in [("oai/fake", "ant/fake-b"), ("ant/fake", "oai/fake-b")] {
+            let mcp = Mcp::start().await;
+            let rules =
+                "      - { name: tools, when: 'context.go == \"tools\"', mcp_servers: [acme/search] }";
+            let config = format!(
+                "{}models:\n  {mute}: {{ capabilities: {{ tools: false }} }}\n",
+                route([mute, able], "both", rules)
+            );
+            let fixture = with_server(&mcp, &config).await;
+            for (number, way) in WAYS.into_iter().enumerate() {
+                let body = |go: &str| json!({"model": "desk", "messages": user(go), "max_tokens": 200, "baton": {"context": {"go": go}}});
+                says_next(&fixture, mute, says("Alone."));
+                let (_, said) = asked(&fixture.baton, way, body("nothing")).await;
+                let case = format!("{mute} {way:?}");
+                assert_eq!((said.text.as_str(), said.model.as_str()), ("Alone.", mute), "{case}");
+                // A model that calls no tools is of no use with them.
+                says_next(&fixture, able, calls(vec![query("cats")]));
+                says_next(&fixture, able, says("Cats."));
+                let (answer, said) = asked(&fixture.baton, way, body("tools")).await;
+                assert_eq!((said.text.as_str(), said.model.as_str()), ("Cats.", able), "{case}");
+                assert_eq!(mcp.calls().len(), number + 1, "{case}");
+                let run = fixture.baton.run_of(&answer).await.to_string();
+                assert!(run.contains("no_tools"), "{case} {run}");
+            }
+            replays(&fixture, 2 * WAYS.len()).await;
+        }
+    });
+}
+
+#[test]
+fn a_server_that_request_and_rule_both_name_is_opened_once() {
+    run(async {
+        for pool in POOLS {
+            let mcp = Mcp::start().await;
+            let rules = "      - { name: tools, mcp_servers: [acme/search, gone] }";
+            let gone = baton_testkit::fake::unreachable::refused().expect("a port");
+            let config = format!("  gone: {{ url: \"{gone}\" }}\n{}", route(pool, "both", rules));
+            let fixture = with_server(&mcp, &config).await;
+            for way in WAYS {
+                says_next(&fixture, pool[0], says("Hello."));
+                let mut body = ask();
+                body["mcp_servers"] = json!(["gone", "acme/search"]);
+                let (answer, _) = asked(&fixture.baton, way, body).await;
+                let case = format!("{pool:?} {way:?} {}", answer.text());
+                let seen = saw(&fixture, pool[0]).pop().expect("a request");
+                let tools = tools_of(&seen);
+                let ours = tools.iter().filter(|name| name.starts_with("acme")).count();
+                assert_eq!(ours, 1, "{case} {tools:?}");
+                let errors = extra(&answer, way.1, "mcp_server_errors");
+                assert_eq!(errors.as_object().map(serde_json::Map::len), Some(1), "{case}");
             }
         }
     });

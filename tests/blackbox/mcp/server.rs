@@ -27,6 +27,9 @@ struct Shared(Arc<Mutex<Inner>>);
 struct Inner {
     description: String,
     hangs: bool,
+    holds_calls: bool,
+    /// Calls that wait for their answer, which never comes.
+    held: usize,
     seen: Vec<(HeaderMap, Value)>,
 }
 
@@ -62,6 +65,16 @@ impl Mcp {
         self.state.lock().hangs = true;
     }
 
+    /// No call of a tool gets an answer any more.
+    pub(super) fn hold_calls(&self) {
+        self.state.lock().holds_calls = true;
+    }
+
+    /// How many calls wait for an answer.
+    pub(super) fn held(&self) -> usize {
+        self.state.lock().held
+    }
+
     /// The arguments of every call of a tool.
     pub(super) fn calls(&self) -> Vec<Value> {
         let inner = self.state.lock();
@@ -75,13 +88,33 @@ impl Mcp {
     }
 }
 
+/// A call that waits, until its connection is closed.
+struct Waiting(Shared);
+
+impl Waiting {
+    fn new(state: &Shared) -> Self {
+        state.lock().held += 1;
+        Self(state.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.lock().held -= 1;
+    }
+}
+
 async fn answer(State(state): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let (hangs, description) = {
+    let (hangs, holds_calls, description) = {
         let mut inner = state.lock();
         inner.seen.push((headers, body.clone()));
-        (inner.hangs, inner.description.clone())
+        (inner.hangs, inner.holds_calls, inner.description.clone())
     };
+    if holds_calls && body["method"] == "tools/call" {
+        let _waiting = Waiting::new(&state);
+        std::future::pending::<()>().await;
+    }
     if hangs {
         std::future::pending::<()>().await;
     }

@@ -429,20 +429,21 @@ fn calls(fixture: &Fixture, test: &str) -> usize {
 }
 
 /// Whether the caller has no place for another request.
-async fn is_full(baton: &Baton) -> Option<()> {
+pub(crate) async fn is_full(baton: &Baton) -> Option<()> {
     let probe = baton.chat(&json!({"model": "echo/hello", "messages": "hi"})).await;
     (probe.status == 429).then_some(())
 }
 
 /// An upstream of OpenAI's dialect that waits in the middle of every answer until it is told to go on.
-struct Held {
+#[derive(Debug)]
+pub(crate) struct Held {
     address: std::net::SocketAddr,
     calls: Arc<AtomicUsize>,
     go_on: watch::Sender<bool>,
 }
 
 impl Held {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let (go_on, released) = watch::channel(false);
@@ -459,22 +460,24 @@ impl Held {
         Self { address, calls, go_on }
     }
 
-    fn config(&self, more: &str) -> String {
-        format!(
-            "providers:\n  held: {{ dialect: openai_chat, base_url: \"http://{}/v1\", api_key: k }}\n{more}\n",
-            self.address
-        )
+    /// Its line among the providers.
+    pub(crate) fn provider(&self) -> String {
+        format!("  held: {{ dialect: openai_chat, base_url: \"http://{}/v1\", api_key: k }}\n", self.address)
     }
 
-    fn calls(&self) -> usize {
+    fn config(&self, more: &str) -> String {
+        format!("providers:\n{}{more}\n", self.provider())
+    }
+
+    pub(crate) fn calls(&self) -> usize {
         self.calls.load(Ordering::SeqCst)
     }
 
-    async fn asked(&self) {
+    pub(crate) async fn asked(&self) {
         until("a request is at the upstream", async || (self.calls() > 0).then_some(())).await;
     }
 
-    fn release(&self) {
+    pub(crate) fn release(&self) {
         self.go_on.send_replace(true);
     }
 

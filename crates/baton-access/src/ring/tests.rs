@@ -72,6 +72,28 @@ async fn a_revoked_key_is_refused_at_once_and_says_so() {
     assert_eq!(check(&ring, issued.secret.expose(), NOW + 20), "Revoked");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_key_made_elsewhere_is_not_called_unknown_while_the_store_is_away() {
+    let bench = Bench::new();
+    let ring = bench.open();
+    let known = create(&ring, UNLIMITED).await;
+    ring.refresh().await.unwrap();
+    let other = create(&bench.open(), UNLIMITED).await;
+    bench.store.set_away(true);
+    ring.refresh().await.unwrap_err();
+    assert_eq!(check(&ring, other.secret.expose(), NOW), "Unavailable");
+    assert_eq!(check(&ring, known.secret.expose(), NOW), "laptop");
+    // A store that is there again says who it was, and one that hangs is as good as away.
+    bench.store.set_away(false);
+    bench.store.set_silent(true);
+    ring.refresh().await.unwrap_err();
+    assert_eq!(check(&ring, "bk_unknown", NOW), "Unavailable");
+    bench.store.set_silent(false);
+    assert!(ring.refresh().await.unwrap());
+    assert_eq!(check(&ring, other.secret.expose(), NOW), "laptop");
+    assert_eq!(check(&ring, "bk_unknown", NOW), "Unknown");
+}
+
 #[tokio::test]
 async fn known_keys_work_after_a_restart_while_the_store_is_away_and_others_cannot_be_checked() {
     let bench = Bench::new();

@@ -41,7 +41,7 @@ async fn a_client_that_leaves_ends_what_is_done_for_it() {
         drop(alive);
         Response::default()
     };
-    let response = ahead(answer, async { HeaderMap::new() }).await;
+    let response = ahead(answer, async { HeaderMap::new }).await;
     let mut body = response.into_body();
     assert!(body.frame().await.is_some());
     drop(body);
@@ -64,7 +64,7 @@ async fn check(seconds: u64, status: u16, certain: Option<u64>) -> String {
             Some(seconds) => sleep(Duration::from_secs(seconds)).await,
             None => pending().await,
         }
-        HeaderMap::from_iter([("x-head".parse().unwrap(), "certain".parse().unwrap())])
+        || HeaderMap::from_iter([("x-head".parse().unwrap(), "certain".parse().unwrap())])
     };
     let response = ahead(answer, certain).await;
     let mut said = vec![format!("{} at {}", response.status().as_u16(), at())];

@@ -118,6 +118,15 @@ fn settings_are_those_that_the_dialect_has() {
 }
 
 #[test]
+fn a_structured_hand_over_of_calls_is_asked_for_by_true() {
+    for (mode, read) in
+        [("true", "structured"), ("false", ""), ("null", ""), ("\"yes\"", "ignored handoff_mode")]
+    {
+        assert_eq!(check(&format!(r#"{{"handoff_mode":{mode}}}"#), &[]), read);
+    }
+}
+
+#[test]
 fn a_number_of_turns_is_at_least_one() {
     assert_snapshot!(check(r#"{"max_turns":4}"#, &[]), @"max_turns 4");
     for wrong in ["0", "-1", "1.5", r#""4""#] {
@@ -164,6 +173,7 @@ fn check(body: &str, settings: &[(&str, &str)]) -> String {
 
 fn show(read: &HandoffWishes, wishes: &Wishes, ignored: &[String]) -> String {
     let HandoffWishes {
+        calls,
         max_turns,
         max_handoffs,
         budget,
@@ -180,6 +190,7 @@ fn show(read: &HandoffWishes, wishes: &Wishes, ignored: &[String]) -> String {
     said.extend(budget.map(|budget| format!("budget {}", budget.0)));
     said.extend(mode.map(|mode| format!("mode {mode:?}")));
     said.extend(history.map(|history| format!("history {history:?}")));
+    said.extend((*calls == CallsTold::Apart).then(|| "structured".to_owned()));
     let flags = [(no_return, "no_return"), (require_reason, "require_reason"), (package, "package")];
     said.extend(flags.iter().filter(|(is, _)| **is).map(|(_, name)| (*name).to_owned()));
     for (model, TargetWishes { description, additional_instructions, settings }) in targets {

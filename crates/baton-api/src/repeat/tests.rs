@@ -83,7 +83,7 @@ async fn a_whole_answer_whose_head_went_ahead_is_kept_unless_it_failed() {
             answer(status, Body::from("{}"))
         };
         let headers = answer(200, Body::empty()).headers().clone();
-        let response = crate::ahead::ahead(late, async { headers }).await;
+        let response = crate::ahead::ahead(late, async { || headers }).await;
         assert_eq!(check(Dialect::OpenaiChat, response).await, kept, "{status}");
     }
 }

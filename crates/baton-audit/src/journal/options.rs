@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failpoint::Failpoints;
+use crate::SigningKey;
 use crate::chain::CheckpointSigner;
 use crate::clock::{Clock, SystemClock};
 
@@ -22,10 +23,14 @@ pub struct JournalOptions {
     pub lazy_sync: Duration,
     /// How often a checkpoint is signed while there is something to sign.
     pub checkpoint_every: Duration,
+    /// A checkpoint is signed as soon as there are so many entries behind the last one, too.
+    pub checkpoint_entries: u64,
     /// How many decisions and outcomes that are not relayed yet can be found by their id.
     pub indexed: usize,
     /// What signs the checkpoints.
     pub signer: CheckpointSigner,
+    /// What says that this signer followed others, oldest first; none for the first signer.
+    pub keys: Vec<SigningKey>,
     /// Baton's version, for the boot record.
     pub version: String,
     /// The wall clock of boot, checkpoint and stop records.
@@ -44,8 +49,10 @@ impl JournalOptions {
             max_bytes: 8 << 30,
             lazy_sync: Duration::from_millis(100),
             checkpoint_every: Duration::from_secs(60),
+            checkpoint_entries: 10_000,
             indexed: 262_144,
             signer,
+            keys: Vec::new(),
             version: version.into(),
             clock: Arc::new(SystemClock),
             failpoints: Failpoints::default(),
@@ -133,6 +140,8 @@ pub struct JournalHealth {
     pub used_bytes: u64,
     /// The bound on them.
     pub max_bytes: u64,
+    /// Whether there is no room for another attempt: by the bound, or on the disk.
+    pub full: bool,
     /// Attempts without an outcome.
     pub open_attempts: u64,
     /// The number of the last entry.

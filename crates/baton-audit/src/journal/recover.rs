@@ -66,6 +66,7 @@ pub(super) fn recover(dir: &Path, index: &mut Index) -> io::Result<Recovery> {
         open: std::collections::HashSet::new(),
         head: None,
         broken: None,
+        nameless: false,
     };
     let mut segments = Vec::new();
     let mut next_number = 1;
@@ -106,6 +107,8 @@ struct Scan<'a> {
     head: Option<Head>,
     /// A chain that was broken: nothing more of it is kept.
     broken: Option<BootId>,
+    /// Whether a segment was put aside whose chain is not known: the next one may be its continuation.
+    nameless: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -124,6 +127,7 @@ impl Head {
 impl Scan<'_> {
     fn segment(&mut self, number: u64, path: &Path) -> io::Result<Option<Segment>> {
         let Some((mut segment, header)) = Segment::open(path, number)? else {
+            self.nameless = true;
             self.put_aside_whole(path, "the segment has no valid header")?;
             return Ok(None);
         };
@@ -161,7 +165,9 @@ impl Scan<'_> {
                     Err("the segment does not continue its chain")
                 }
             }
+            _ if self.nameless && header.first_seq > 1 => Err("an earlier segment of this chain is damaged"),
             _ => {
+                self.nameless = false;
                 self.end_chain();
                 let seq = header.first_seq.checked_sub(1).ok_or("the segment begins before its chain")?;
                 self.head = Some(Head { boot: header.boot, seq, hash: header.previous });
@@ -206,7 +212,12 @@ impl Scan<'_> {
         self.found.entries += 1;
         // The chain vouches for the payload; one that a newer version wrote is kept unread.
         let peek: Peek = serde_json::from_slice(payload).unwrap_or_default();
-        self.found.clean = peek.record == "clean_stop";
+        self.found.clean = match peek.record.as_str() {
+            "clean_stop" => true,
+            // The checkpoint behind the end belongs to it.
+            "checkpoint" => self.found.clean,
+            _ => false,
+        };
         let kind = peek.kind();
         match kind {
             Kind::Decision { id, attempt: true, .. } => {

@@ -110,7 +110,9 @@ impl State {
         if let Some(why) = self.failed.as_ref().filter(|_| !is_outcome) {
             return Err(JournalError::SyncFailed(Arc::clone(why)));
         }
-        if self.phase != Phase::Open {
+        // The end is signed too.
+        let signs_end = self.phase == Phase::Closed && matches!(record, Record::Checkpoint(_));
+        if self.phase != Phase::Open && !signs_end {
             return Err(JournalError::Closed);
         }
         if matches!(record, Record::CleanStop { .. }) {

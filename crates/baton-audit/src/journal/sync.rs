@@ -11,12 +11,14 @@ use std::sync::mpsc::Receiver;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use rustix::fs::statvfs;
+
 use super::failpoint::Failpoint;
 use super::index::Place;
 use super::segment::Spare;
 use super::state::{Phase, Sleep, State};
 use super::write::RETRY_PREPARE;
+use super::{Shared, first_segment_bytes};
 use crate::ChainHead;
 
 /// A sync that covered so many entries was one of a crowd.
@@ -122,6 +124,12 @@ impl Shared {
             }
             let now = Instant::now();
             if state.failed.is_none() {
+                // A checkpoint syncs too, so that under load neither waits for the other.
+                let to_sign = state.seq > state.checkpoint_seq && state.phase == Phase::Open;
+                let many = state.seq - state.checkpoint_seq >= self.options.checkpoint_entries;
+                if to_sign && (many || now >= next_checkpoint) {
+                    return Task::Checkpoint;
+                }
                 if state.wanted_seq > state.synced_seq {
                     let Some(left) = not_before.and_then(|begin| begin.checked_duration_since(now)) else {
                         return Task::Sync;
@@ -129,10 +137,6 @@ impl Shared {
                     // As if awake: whoever comes now joins without a call to wake anybody.
                     state = self.sleep(state, Sleep::Awake, Some(left));
                     continue;
-                }
-                let to_sign = state.seq > state.checkpoint_seq && state.phase == Phase::Open;
-                if to_sign && now >= next_checkpoint {
-                    return Task::Checkpoint;
                 }
                 if state.seq > state.synced_seq {
                     let until = *lazy_until.get_or_insert(now + self.options.lazy_sync);
@@ -238,6 +242,17 @@ impl Shared {
         }
     }
 
+    /// How large a segment is made ahead of time. On a disk that is nearly full a small one: a whole one
+    /// would take, until it fails, the room that a request needs now.
+    fn bytes_ahead(&self) -> u64 {
+        let whole = self.options.segment_bytes;
+        let free = statvfs(&self.options.dir).map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        if free.is_ok_and(|free| free < whole.saturating_mul(2)) {
+            return first_segment_bytes(&self.options);
+        }
+        whole
+    }
+
     /// Makes spare segments ahead of time, when asked.
     fn keep_preparing(&self, requests: &Receiver<()>) {
         while requests.recv().is_ok() {
@@ -249,7 +264,7 @@ impl Shared {
                 state.spares_made += 1;
                 state.spares_made
             };
-            let made = Spare::create(&self.options.dir, number, self.options.segment_bytes, true);
+            let made = Spare::create(&self.options.dir, number, self.bytes_ahead(), true);
             let mut state = self.lock();
             state.preparing = false;
             match made {

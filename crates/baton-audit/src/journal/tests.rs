@@ -1,3 +1,6 @@
+mod backlog;
+mod torn;
+
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
@@ -34,7 +37,7 @@ async fn a_chain_begins_with_its_boot_and_a_checkpoint_and_ends_with_a_clean_sto
     journal.append(&decision(1)).unwrap();
     journal.close().await.unwrap();
     let words: Vec<&str> = all(&journal).iter().map(|(_, record)| word(record)).collect();
-    assert_eq!(words, ["boot", "checkpoint", "decision", "checkpoint", "clean_stop"]);
+    assert_eq!(words, ["boot", "checkpoint", "decision", "clean_stop", "checkpoint"]);
     assert!(matches!(journal.append(&decision(2)), Err(JournalError::Closed)));
 }
 
@@ -314,6 +317,7 @@ fn a_full_journal_refuses_decisions_and_still_takes_every_outcome() {
     };
     assert!(matches!(error, JournalError::Full { limit, .. } if limit == max_bytes));
     assert!(accepted > 10, "only {accepted} were accepted");
+    assert!(journal.health().full);
     for number in 0..accepted {
         let Record::Outcome(mut long) = outcome(number) else { panic!("it is an outcome") };
         long.upstream_id = Some("\u{1}".repeat(10_000));
@@ -323,6 +327,7 @@ fn a_full_journal_refuses_decisions_and_still_takes_every_outcome() {
     let health = journal.health();
     assert!(health.used_bytes <= max_bytes, "{health:?}");
     assert_eq!(health.open_attempts, 0);
+    assert!(!health.full);
     journal.append(&decision(accepted)).unwrap();
 }
 
@@ -541,6 +546,9 @@ fn word(record: &Record) -> &'static str {
         Record::Outcome(_) => "outcome",
         Record::Change(_) => "change",
         Record::Checkpoint(_) => "checkpoint",
+        Record::Feedback(_) => "feedback",
+        Record::Dropped(_) => "dropped",
+        Record::SigningKey(_) => "signing_key",
     }
 }
 

@@ -126,6 +126,18 @@ impl Shared {
         }
     }
 
+    /// Whether another attempt would be refused. While the disk is what has no room, it is asked again
+    /// now and then: a gateway that nobody sends requests to must notice that there is room.
+    pub(super) fn is_full(&self, state: &mut State) -> bool {
+        // An entry of an ordinary length, its outcome, and what is left over at the end of a segment.
+        let wanted = 3 * OUTCOME_RESERVE + state.reserved();
+        let disk = state.prepare_after.is_some() && state.room_for(OUTCOME_RESERVE) < wanted;
+        if disk {
+            self.ask_for_spare(state);
+        }
+        disk || state.kept + wanted > self.options.max_bytes
+    }
+
     fn ask_for_spare(&self, state: &mut State) {
         let due = state.prepare_after.is_none_or(|after| Instant::now() >= after);
         if !state.preparing && due && self.prepare.try_send(()).is_ok() {
@@ -165,18 +177,14 @@ fn describe(record: &Record) -> (Kind, u64) {
             (kind, decision.at_ms)
         }
         Record::Outcome(outcome) => (Kind::Outcome { decision: outcome.decision }, outcome.at_ms),
-        Record::Boot(boot) => (Kind::Other, boot.at_ms),
-        Record::CleanStop { at_ms } => (Kind::Other, *at_ms),
-        Record::Document(document) => (Kind::Other, document.at_ms),
-        Record::Change(change) => (Kind::Other, change.at_ms),
-        Record::Checkpoint(checkpoint) => (Kind::Other, checkpoint.at_ms),
+        other => (Kind::Other, other.at_ms()),
     }
 }
 
 /// Whether requests make such records. The bound is on them only: what an operator and the journal
 /// itself write is little, and a full journal must still begin, take a revocation, and end.
 const fn is_of_requests(record: &Record) -> bool {
-    matches!(record, Record::Decision(_) | Record::Outcome(_))
+    matches!(record, Record::Decision(_) | Record::Outcome(_) | Record::Feedback(_))
 }
 
 /// The longest text of an upstream's that an outcome keeps.

@@ -26,6 +26,54 @@ async fn a_store_that_hangs_is_given_up_and_tried_again() {
     check([Mood::Hang, Mood::LoseAnswer, Mood::Hang, Mood::Fail]).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_slow_is_given_less_until_it_keeps_up() {
+    let (journal, _dir) = journal();
+    write(&journal, 0..40).await;
+    let store = Arc::new(MemoryStore::default());
+    // Sixteen entries would take four times as long as it is waited.
+    store.take_for_each_entry(Duration::from_millis(50));
+    let options = RelayOptions { batch_entries: 16, commit_timeout: Duration::from_millis(200), ..OPTIONS };
+    let relay = Relay::new(Arc::clone(&journal), Arc::clone(&store) as Arc<dyn AuditStore>, options);
+    assert!(relay.drain(DEADLINE).await);
+    assert_eq!(store.numbers(journal.boot()), (1..=journal.head().seq).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_journal_that_was_full_has_room_when_the_store_has_everything() {
+    let dir = TempDir::new().unwrap();
+    let max_bytes = 1 << 20;
+    // Segments as large as the bound would never be given back.
+    let (journal, _) = Journal::open(JournalOptions { max_bytes, ..options(&dir) }).unwrap();
+    let journal = Arc::new(journal);
+    let accepted = (0..).take_while(|number| journal.append(&decision(*number)).is_ok()).count() as u64;
+    assert!(journal.health().full);
+    for number in 0..accepted {
+        journal.append(&outcome(number)).unwrap();
+    }
+    journal.checkpoint().await.unwrap();
+    assert!(relay(&journal, &Arc::new(MemoryStore::default())).drain(DEADLINE).await);
+    let health = journal.health();
+    assert!(!health.full && health.used_bytes < max_bytes / 4, "{health:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silence_of_the_store_is_told_while_it_lasts() {
+    let (journal, _dir) = journal();
+    write(&journal, 0..1).await;
+    let store = Arc::new(MemoryStore::with_moods([Mood::Hang]));
+    let options = RelayOptions { commit_timeout: DEADLINE, ..OPTIONS };
+    let relay = Relay::new(Arc::clone(&journal), Arc::clone(&store) as Arc<dyn AuditStore>, options);
+    let silence = async {
+        store.begun.notified().await;
+        sleep(Duration::from_secs(3)).await;
+        relay.health().silence
+    };
+    let (told, ()) = tokio::join!(silence, relay.run(sleep(Duration::from_secs(4))));
+    assert!(told >= Duration::from_secs(3), "{told:?}");
+    assert_eq!(relay.health().silence, Duration::ZERO, "nothing is asked any more");
+}
+
 #[tokio::test]
 async fn a_batch_has_no_more_entries_than_it_may() {
     let (journal, _dir) = journal();

@@ -44,6 +44,28 @@ fn bytes_that_are_no_text_have_no_row() {
     assert_eq!((derived.decisions, derived.outcomes), (Vec::new(), Vec::new()));
 }
 
+#[test]
+fn the_rule_that_decided_is_named() {
+    let rule = |code: &str, said: &str| {
+        let mut record: serde_json::Value = serde_json::from_str(&text(&decision(1))).unwrap();
+        record["reason"]["code"] = code.into();
+        record["reason"]["text"] = said.into();
+        let mut derived = Derived::new(BootId::from_parts(1, [2; 10]));
+        derived.add(1, record.to_string().as_bytes());
+        derived.decisions.pop().and_then(|row| row.rule)
+    };
+    for (code, said) in [
+        ("chosen_by_rule", "a/b is chosen by rule `here`: c/d is not among the models of the rule"),
+        ("refused_by_rule", "rule `here` refuses the request: not on a Sunday"),
+        ("stopped_by_rule", "rule `here` ends the run"),
+        ("handoff_by_rule", "a/b takes over, by rule `here`"),
+    ] {
+        assert_eq!(rule(code, said).as_deref(), Some("here"), "{said}");
+    }
+    // A name that a client gave is not taken for a rule's.
+    assert_eq!(rule("only_model", "rule `here` was the only model named"), None);
+}
+
 fn text(record: &Record) -> String {
     serde_json::to_string(record).unwrap()
 }

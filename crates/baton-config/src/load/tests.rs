@@ -100,6 +100,15 @@ fn everything_else_of_the_example_loads() {
     assert_eq!(models["openai/gpt-4o-mini"]["strengths"]["tool_use"], 800_000);
     assert_snapshot!(format!("{document:#}"), @r#"
     {
+      "audit": {
+        "alerts": null,
+        "checkpoints": {
+          "file": null,
+          "webhook": null
+        },
+        "export": null,
+        "retention_days": 403
+      },
       "auth": {
         "required": true
       },
@@ -400,7 +409,7 @@ fn every_mistake_of_a_file_is_reported_at_once() {
       |   ^^^^
     hint: choose another name
 
-    error: `providers.local.dialect`: expected `openai_chat` or `anthropic_messages`
+    error: `providers.local.dialect`: expected `openai_chat`, `anthropic_messages` or `openai_responses`
      --> baton.yaml:6:21
       |
     6 |   local: { dialect: openai, base_url: …, models: […] }

@@ -1,6 +1,6 @@
 //! Reads `providers` and `default_provider`.
 
-use baton_model::{Dialect, ModelName, ProviderName, Secret};
+use baton_model::{Dialect, ModelName, ProviderName, Secret, nearest};
 use baton_net::client::{ClientOptions, HttpClient};
 use baton_net::egress::{ProxyConfig, Trust};
 use baton_upstream::{AuthScheme, BaseUrl, ModelNames, PRESETS, Preset, ProviderConfig, preset};
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use crate::load::detected_providers;
 use crate::reader::{At, Named, Reader, Section};
 use crate::tree::Span;
-use crate::value::{Wrong, did_you_mean, nearest};
+use crate::value::{Wrong, did_you_mean};
 use crate::{CaFile, Provider};
 
 /// The provider that is always there, and answers in process.

@@ -160,23 +160,6 @@ fn origins_are_what_browsers_send() {
 }
 
 #[test]
-fn the_nearest_name_is_near() {
-    let names = ["listen", "limits", "data_dir", "openai/gpt-5-mini"];
-    for (given, expected) in [
-        ("lisen", Some("listen")),
-        ("Listen", Some("listen")),
-        ("limit", Some("limits")),
-        ("openai", Some("openai/gpt-5-mini")),
-        ("datadir", Some("data_dir")),
-        ("openai/gpt-5-mni", Some("openai/gpt-5-mini")),
-        ("zebra", None),
-        ("", None),
-    ] {
-        assert_eq!(nearest(given, names), expected, "{given}");
-    }
-}
-
-#[test]
 fn a_share_is_exact_to_its_last_place() {
     for (text, millionths) in [("0", 0), ("1", 1_000_000), ("0.5", 500_000), ("0.000001", 1)] {
         assert_eq!(share(text), Ok(millionths), "{text}");

@@ -75,7 +75,8 @@ fn set_to(key: &str, value: &str) -> (String, RawJson) {
 fn additions_stand_behind_what_the_client_sent() {
     let (tools, messages) = ([tool("transfer_to_b")], round(OpenaiChat));
     let settings = [set_to("temperature", "0.2"), set_to("seed", "null"), set_to("top_p", "1")];
-    let additions = Additions { tools: &tools, messages: &messages, settings: &settings };
+    let additions =
+        Additions { tools: &tools, messages: &messages, settings: &settings, calls: CallTaste::AsSent };
     let body = r#"{"model":"m", "messages":[ {"role":"user","content":"Hi", "x":1} ],"seed":3,"temperature":1.0,
         "tools":[{"type":"function","function":{"name":"lookup"}}], "other":[1, 2]}"#;
     assert_snapshot!("chat", check(OpenaiChat, body, &additions));
@@ -275,8 +276,9 @@ fn messages_that_are_no_list_are_refused() {
     let messages = round(OpenaiChat);
     let additions = Additions { messages: &messages, ..Additions::default() };
     for dialect in Dialect::ALL {
-        let body = RawObject::parse(Bytes::from_static(br#"{"messages":7}"#)).unwrap();
+        let key = if dialect == Dialect::OpenaiResponses { "input" } else { "messages" };
+        let body = RawObject::parse(Bytes::from(format!(r#"{{"{key}":7}}"#))).unwrap();
         let error = extend_request(dialect, &body, &additions).unwrap_err();
-        assert_eq!(error.param.as_deref(), Some("messages"));
+        assert_eq!(error.param.as_deref(), Some(key));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use baton_model::{Message, OutputFormat, PartKind, RawJson, Request, Sampling};
+use baton_model::{Dialect, Message, OutputFormat, PartKind, RawJson, Request, Sampling};
 use serde::Serialize;
 
 use super::DIALECT;
@@ -51,7 +51,8 @@ pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> En
     Encoded { body: body.finish(), dropped, left_out: left_out(&request.messages) }
 }
 
-/// How many parts of thinking are left out: those of other vendors, and those without their proof.
+/// How many parts of thinking, and signatures of calls, are left out: those of other vendors, and those without
+/// their proof.
 fn left_out(messages: &[Message]) -> usize {
     let parts = messages.iter().flat_map(|message| &message.parts);
     let gone = parts.filter(|part| match &part.kind {
@@ -59,6 +60,9 @@ fn left_out(messages: &[Message]) -> usize {
             !is_own(part) || signature.as_deref().is_none_or(str::is_empty)
         }
         PartKind::RedactedReasoning { .. } => !is_own(part),
+        PartKind::ToolCall { .. } => {
+            part.origin.dialect == Dialect::OpenaiChat && !part.attached().is_empty()
+        }
         _ => false,
     });
     gone.count()

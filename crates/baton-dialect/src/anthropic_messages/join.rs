@@ -160,8 +160,8 @@ impl Joiner {
         let message = frame.get_bytes("message").unwrap_or_default();
         let message = RawObject::parse(message).map_err(malformed)?;
         let model = Bytes::from(to_json(&self.options.model));
-        let message = message.rewrite(&[("model", Some(model))]).concat();
-        write_frame("message_start", &frame.rewrite(&[("message", Some(message.into()))]).concat(), out);
+        let message = message.rewritten(&[("model", Some(model))]);
+        write_frame("message_start", &frame.rewritten(&[("message", Some(message.into()))]), out);
         Ok(())
     }
 
@@ -203,7 +203,7 @@ impl Joiner {
         if same {
             write_frame(name, frame.body(), out);
         } else {
-            write_frame(name, &frame.rewrite(&[("index", number)]).concat(), out);
+            write_frame(name, &frame.rewritten(&[("index", number)]), out);
         }
     }
 
@@ -220,7 +220,7 @@ impl Joiner {
         self.close_blocks(out);
         let last_delta = self.turn.last_delta.take().and_then(|frame| RawObject::parse(frame).ok());
         let frame = last_delta.unwrap_or_else(RawObject::empty);
-        let delta = object(&frame, "delta").rewrite(&stop_edits(end, self.turn.finish, self.calls)).concat();
+        let delta = object(&frame, "delta").rewritten(&stop_edits(end, self.turn.finish, self.calls));
         let mut edits: Edits<'_> = Vec::new();
         if frame.get("type").is_none() {
             edits.push(("type", Some(Bytes::from_static(b"\"message_delta\""))));
@@ -233,7 +233,7 @@ impl Joiner {
             edits.push(("usage", Some(usage)));
         }
         push_extras(&mut edits, end.extras);
-        write_frame("message_delta", &frame.rewrite(&edits).concat(), out);
+        write_frame("message_delta", &frame.rewritten(&edits), out);
         let stop = self.turn.stop.take();
         write_frame("message_stop", stop.as_deref().unwrap_or(br#"{"type":"message_stop"}"#), out);
     }
@@ -281,5 +281,5 @@ fn usage_with(given: &RawObject, usage: &Usage) -> Bytes {
     if sum.output_tokens_details.is_some() || given.get("output_tokens_details").is_some() {
         edits.push(("output_tokens_details", Some(to_json(&sum.output_tokens_details).into())));
     }
-    given.rewrite(&edits).concat().into()
+    given.rewritten(&edits).into()
 }

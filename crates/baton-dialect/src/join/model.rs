@@ -7,7 +7,7 @@ use super::{Gate, JoinEnd, PARAGRAPH, Show, TurnAnswer, no_turn};
 use crate::convert::with_members;
 use crate::{
     AnswerContext, ErrorBody, StreamDecoder, StreamEncoder, StreamOptions, anthropic_messages, encode_answer,
-    openai_chat,
+    openai_chat, openai_responses,
 };
 
 /// A decoder that can be copied in the middle of a stream.
@@ -15,6 +15,7 @@ use crate::{
 enum Decoder {
     Chat(openai_chat::Decoder),
     Messages(anthropic_messages::Decoder),
+    Responses(openai_responses::Decoder),
 }
 
 impl Decoder {
@@ -22,6 +23,7 @@ impl Decoder {
         match dialect {
             Dialect::OpenaiChat => Self::Chat(openai_chat::Decoder::default()),
             Dialect::AnthropicMessages => Self::Messages(anthropic_messages::Decoder::default()),
+            Dialect::OpenaiResponses => Self::Responses(openai_responses::Decoder::default()),
         }
     }
 
@@ -29,6 +31,7 @@ impl Decoder {
         match self {
             Self::Chat(decoder) => decoder.decode(event, data, out),
             Self::Messages(decoder) => decoder.decode(event, data, out),
+            Self::Responses(decoder) => decoder.decode(event, data, out),
         }
     }
 }
@@ -38,6 +41,7 @@ impl Decoder {
 enum Encoder {
     Chat(openai_chat::Encoder),
     Messages(anthropic_messages::Encoder),
+    Responses(openai_responses::Encoder),
 }
 
 impl Encoder {
@@ -45,6 +49,7 @@ impl Encoder {
         match self {
             Self::Chat(encoder) => encoder.encode(event, out),
             Self::Messages(encoder) => encoder.encode(event, out),
+            Self::Responses(encoder) => encoder.encode(event, out),
         }
     }
 }
@@ -95,6 +100,7 @@ impl ModelJoiner {
         let encoder = match client {
             Dialect::OpenaiChat => Encoder::Chat(openai_chat::Encoder::new(options)),
             Dialect::AnthropicMessages => Encoder::Messages(anthropic_messages::Encoder::new(options)),
+            Dialect::OpenaiResponses => Encoder::Responses(openai_responses::Encoder::new(options)),
         };
         Self { encoder, started: false, next: 0, spoke: false, turn: Turn::new(client, 0) }
     }
@@ -103,6 +109,7 @@ impl ModelJoiner {
         match &mut self.encoder {
             Encoder::Chat(encoder) => encoder.rename(model),
             Encoder::Messages(encoder) => encoder.rename(model),
+            Encoder::Responses(encoder) => encoder.rename(model),
         }
         self.spoke |= self.turn.speaks;
         self.turn = Turn::new(upstream, self.next);
@@ -205,7 +212,7 @@ impl ModelJoiner {
                 encoder.announce(extras, out);
                 true
             }
-            Encoder::Messages(_) => false,
+            Encoder::Messages(_) | Encoder::Responses(_) => false,
         }
     }
 
@@ -216,6 +223,7 @@ impl ModelJoiner {
         match &mut self.encoder {
             Encoder::Chat(encoder) => encoder.end_with(end, out),
             Encoder::Messages(encoder) => encoder.end_with(end, out),
+            Encoder::Responses(encoder) => encoder.end_with(end, out),
         }
     }
 
@@ -223,6 +231,7 @@ impl ModelJoiner {
         match &mut self.encoder {
             Encoder::Chat(encoder) => encoder.fail(error, out),
             Encoder::Messages(encoder) => encoder.fail(error, out),
+            Encoder::Responses(encoder) => encoder.fail(error, out),
         }
     }
 }
@@ -238,8 +247,10 @@ pub(super) fn join_answers(
     let (Some(first), Some(last)) = (turns.first(), turns.last()) else { return Err(no_turn()) };
     let mut parts: Vec<Part> = Vec::new();
     let mut spoke = false;
+    let mut starts = Vec::new();
     for turn in turns {
         let from = parts.len();
+        starts.push(from);
         parts.extend(turn.answer.parts.iter().filter(|part| !is_hidden(part, turn)).cloned());
         let texts = parts.iter_mut().skip(from).filter_map(|part| match &mut part.kind {
             PartKind::Text(text) if !text.is_empty() => Some(text),
@@ -262,7 +273,11 @@ pub(super) fn join_answers(
         usage: end.usage,
         logprobs: last.answer.logprobs.clone(),
     };
-    Ok(with_members(encode_answer(client, &joined, context), end.extras))
+    let answer = match client {
+        Dialect::OpenaiResponses => openai_responses::encode_turns(&joined, &starts, context),
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => encode_answer(client, &joined, context),
+    };
+    Ok(with_members(answer, end.extras))
 }
 
 fn is_hidden(part: &Part, turn: &TurnAnswer<'_>) -> bool {

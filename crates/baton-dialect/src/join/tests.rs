@@ -35,7 +35,13 @@ fn turn(upstream: Dialect, model: &str, sse: &str) -> Turn {
 }
 
 fn options(include_usage: bool) -> StreamOptions {
-    StreamOptions { model: None, id: "made-id".to_owned(), created: 1_700_000_000, include_usage }
+    StreamOptions {
+        model: None,
+        id: "made-id".to_owned(),
+        created: 1_700_000_000,
+        include_usage,
+        request: None,
+    }
 }
 
 const fn end(finish: FinishReason) -> JoinEnd<'static> {

@@ -43,7 +43,7 @@ impl Said {
                         (Delta::Text(text), PartStart::Reasoning) => said.thinking.push_str(text),
                         (Delta::Text(text), _) => said.text.push_str(text),
                         (Delta::Arguments(text), _) => said.calls[numbers[at].1].1.push_str(text),
-                        (Delta::Signature(_), _) => {}
+                        (Delta::Signature(_) | Delta::Attached(_), _) => {}
                     }
                 }
                 _ => {}
@@ -99,12 +99,14 @@ fn options(dialect: Dialect) -> StreamOptions {
     let id = match dialect {
         Dialect::OpenaiChat => "chatcmpl-1",
         Dialect::AnthropicMessages => "msg_1",
+        Dialect::OpenaiResponses => "resp_1",
     };
     StreamOptions {
         model: Some("provider/model".into()),
         id: id.into(),
         created: 1_700_000_000,
         include_usage: true,
+        request: None,
     }
 }
 

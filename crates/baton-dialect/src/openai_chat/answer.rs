@@ -4,10 +4,11 @@
 //! - **Invariant:** what is no answer is a fault, whatever status it came with.
 
 use baton_model::{Answer, Dialect, Fault, FinishReason, Part, PartKind, RawJson};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::encode::WireCall;
+use super::encode::{WireCall, ours};
 use super::reasoning::{self, Detail};
 use super::types::{Content, Function, ToolCall};
 use super::usage::{Usage, WireUsage};
@@ -41,6 +42,7 @@ struct Choice<'a> {
 /// What the model said, whole in an answer or a piece of it in a chunk.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Said<'a> {
+    pub(super) role: Option<IgnoredAny>,
     #[serde(borrow)]
     pub(super) content: Option<Content<'a>>,
     pub(super) refusal: Option<String>,
@@ -52,6 +54,13 @@ pub(super) struct Said<'a> {
     pub(super) tool_calls: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
     pub(super) function_call: Option<Function<'a>>,
+}
+
+impl Said<'_> {
+    /// Whether there is anything in it whose numbers count over the whole answer.
+    pub(super) const fn has_numbers(&self) -> bool {
+        self.tool_calls.is_some() || self.function_call.is_some() || self.reasoning_details.is_some()
+    }
 }
 
 pub(crate) fn decode_answer(body: &[u8]) -> Result<Answer, Fault> {
@@ -105,7 +114,7 @@ fn decode_said(said: Said<'_>, answer_id: &str) -> Result<Vec<Part>, Fault> {
     let refusal = said.refusal.filter(|refusal| !refusal.is_empty());
     parts.extend(refusal.map(|refusal| Part::new(PartKind::Refusal(refusal), HERE)));
     for (i, raw) in said.tool_calls.iter().flatten().enumerate() {
-        parts.push(Part::new(decode_call(raw, answer_id, i)?, HERE));
+        parts.push(decode_call(raw, answer_id, i)?);
     }
     if let Some(function) = said.function_call {
         parts.push(Part::new(called(None, function, answer_id, 0)?, HERE));
@@ -134,14 +143,16 @@ pub(super) fn decode_part(raw: &RawValue) -> Option<Part> {
     Some(Part::new(kind, HERE))
 }
 
-fn decode_call(raw: &RawValue, answer_id: &str, i: usize) -> Result<PartKind, Fault> {
+fn decode_call(raw: &RawValue, answer_id: &str, i: usize) -> Result<Part, Fault> {
     let call: ToolCall<'_> = serde_json::from_str(raw.get())
         .map_err(|error| unreadable("a tool call in the provider's answer", &error))?;
-    match (call.function, call.kind) {
-        (Some(function), _) => called(call.id, function, answer_id, i),
-        (None, Some(kind)) if kind.0 != "function" => Ok(PartKind::Other(raw.to_owned().into())),
-        (None, _) => Err(malformed("a tool call in the provider's answer has no function")),
-    }
+    let attached = call.attached();
+    let kind = match (call.function, call.kind) {
+        (Some(function), _) => called(call.id, function, answer_id, i)?,
+        (None, Some(kind)) if kind.0 != "function" => PartKind::Other(raw.to_owned().into()),
+        (None, _) => return Err(malformed("a tool call in the provider's answer has no function")),
+    };
+    Ok(Part::new(kind, HERE).with(attached))
 }
 
 fn called(id: Option<String>, function: Function<'_>, answer_id: &str, i: usize) -> Result<PartKind, Fault> {
@@ -240,7 +251,7 @@ fn encode_said(parts: &[Part]) -> WireSaid<'_> {
                 said.reasoning_details.push(Detail::sealed(data, dialect, index));
             }
             PartKind::ToolCall { id, name, arguments } => {
-                said.tool_calls.push(WireCall::function(id.into(), name, arguments));
+                said.tool_calls.push(WireCall::function(id.into(), name, arguments, ours(part)));
             }
             PartKind::Other(raw) if dialect == HERE => said.tool_calls.extend(WireCall::custom(raw)),
             PartKind::Other(_) | PartKind::Image { .. } | PartKind::ToolResult { .. } => {}

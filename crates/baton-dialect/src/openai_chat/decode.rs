@@ -5,12 +5,15 @@
 
 mod messages;
 
+use std::borrow::Cow;
+
 use baton_model::{
     CacheControl, Dialect, Member, Message, Origin, OutputFormat, RawJson, RawObject, Reasoning, Request,
     Sampling, Tool, ToolChoice,
 };
 use serde_json::value::RawValue;
 
+use super::keywords::{mend_format, mend_tools};
 use super::types::{self, NamedChoice, ReasoningOptions, ResponseFormat, Tag, ToolFunction};
 use crate::read::read;
 use crate::{DecodeError, OWN_KEYS};
@@ -57,14 +60,14 @@ fn decode_member(request: &mut Request, member: &Member<'_>) -> Result<bool, Dec
     let at = format_args!("{key}");
     match key {
         "messages" => request.messages = messages::decode(value)?,
-        "tools" => decode_tools(value, &mut request.tools)?,
-        "functions" => decode_functions(value, &mut request.tools)?,
+        "tools" => decode_tools(mended(value, mend_tools).as_ref(), &mut request.tools)?,
+        "functions" => decode_functions(mended(value, mend_tools).as_ref(), &mut request.tools)?,
         "tool_choice" | "function_call" => match decode_choice(key, value)? {
             Some(choice) => request.tool_choice = Some(choice),
             None => return Ok(false),
         },
         "parallel_tool_calls" => request.parallel_tool_calls = Some(read(value, at)?),
-        "response_format" => match decode_format(value)? {
+        "response_format" => match decode_format(mended(value, mend_format).as_ref())? {
             Some(format) => request.output = format,
             None => return Ok(false),
         },
@@ -225,6 +228,11 @@ fn decode_stream_options(value: &[u8], request: &mut Request) -> Result<bool, De
     let members: std::collections::BTreeMap<String, serde::de::IgnoredAny> =
         read(value, format_args!("stream_options"))?;
     Ok(members.keys().all(|key| key == "include_usage"))
+}
+
+/// A member with the keywords of its schemas as they are spelled.
+fn mended(value: &[u8], mend: fn(&[u8]) -> Option<Vec<u8>>) -> Cow<'_, [u8]> {
+    mend(value).map_or(Cow::Borrowed(value), Cow::Owned)
 }
 
 fn missing(path: String) -> DecodeError {

@@ -8,13 +8,13 @@ mod rounds;
 mod wire;
 
 use baton_model::{
-    Dialect, Message, OutputFormat, PartKind, RawJson, RawObject, Reasoning, Request, Sampling, Tool,
+    Dialect, Message, OutputFormat, Part, PartKind, RawJson, RawObject, Reasoning, Request, Sampling, Tool,
     ToolChoice,
 };
 use bytes::Bytes;
 use serde_json::json;
 
-pub(super) use wire::{WireCall, custom_call_id};
+pub(super) use wire::{WireAttached, WireCall, custom_call_id};
 
 use wire::{WireChoice, WireFunction, WireParameters, WireTool};
 
@@ -61,6 +61,11 @@ pub(super) fn encode_tools(tools: &[Tool]) -> Vec<u8> {
 /// The entries of `messages` for these, as JSON text.
 pub(super) fn encode_messages(messages: &[Message]) -> Vec<u8> {
     entries(&messages::encode(messages, &mut Vec::new()))
+}
+
+/// What a call's maker put beside it, where that was somebody of this dialect.
+pub(super) fn ours(part: &Part) -> &[(String, RawJson)] {
+    if part.origin.dialect == Dialect::OpenaiChat { part.attached() } else { &[] }
 }
 
 /// A mark that only the vendor it was set for understands.
@@ -213,7 +218,10 @@ impl Writer {
     fn extra(&mut self, extra: &[(String, RawJson)]) {
         for (key, value) in extra {
             if !self.is_ours() {
-                self.leave_out(key);
+                // What is not asked for anyway is not lost.
+                if !matches!(value.get(), "false" | "{}" | "[]") {
+                    self.leave_out(key);
+                }
             } else if key != "stream_options" {
                 self.body.member(key, value);
             }

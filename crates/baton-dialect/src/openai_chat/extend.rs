@@ -3,7 +3,7 @@
 use baton_model::RawObject;
 
 use super::encode::{encode_messages, encode_tools};
-use super::repair::repair_request;
+use super::repair::repair_for;
 use crate::additions::{Edits, edited, longer_list, set};
 use crate::{Additions, DecodeError};
 
@@ -11,7 +11,7 @@ pub(crate) fn extend_request<'b>(
     body: &'b RawObject,
     additions: &Additions<'b>,
 ) -> Result<Edits<'b>, DecodeError> {
-    let mut edits = repair_request(body)?;
+    let mut edits = repair_for(body, additions.calls)?;
     if !additions.tools.is_empty() {
         // These are repaired away where there are no tools; now there are some.
         edits.retain(|(key, _)| {

@@ -15,13 +15,15 @@ use bytes::Bytes;
 
 pub(crate) use answer::join_answers;
 
+use chunk::Task;
+
 use super::observe::observe_event;
-use super::stream::Decoder;
+use super::stream::{Decoder, Top};
 use super::usage::WireUsage;
 use super::{finish_word, malformed};
 use crate::additions::{Edits, push_extras, set};
-use crate::convert::{ObjectWriter, push_line, to_json};
-use crate::{Gate, JoinEnd, Show, StreamDecoder, StreamOptions};
+use crate::convert::{ObjectWriter, push_line, to_json, with_members};
+use crate::{Gate, JoinEnd, Show, StreamOptions};
 
 /// The state of one joined stream.
 #[derive(Clone, Debug)]
@@ -138,18 +140,21 @@ impl Joiner {
             return Ok(());
         }
         let before = events.len();
-        self.turn.decoder.decode(event, data, events)?;
+        let top = self.turn.decoder.read(event, data, events)?;
         let news = events.get(before..).unwrap_or_default();
         let first_text = self.note(news, gate)?;
         self.flush(out);
+        let Some(top) = top else { return Ok(()) };
+        let task = Task { paragraph: first_text && self.spoke, finishes: finishes(news) };
         let json = data.trim_ascii();
-        if json.is_empty() || json == b"[DONE]" {
+        if self.is_plain(&top, task) {
+            self.plain(json, &top, out);
             return Ok(());
         }
         let chunk = RawObject::parse(data.slice_ref(json))
             .map_err(|_place| malformed("a chunk of the provider's stream is not valid"))?;
         self.hold_usage(&chunk, news);
-        self.chunk(&chunk, first_text, finishes(news), out);
+        self.chunk(&chunk, &top, task, out);
         Ok(())
     }
 
@@ -204,6 +209,16 @@ impl Joiner {
         }
     }
 
+    /// The values that are the same in all chunks of the answer, each with the one that a chunk has.
+    fn same_everywhere<'a>(&'a self, top: &Top<'a>) -> [Option<(&'a str, &'a Bytes)>; 3] {
+        let identity = self.identity.as_ref();
+        [
+            top.id.zip(identity.map(|identity| &identity.id)),
+            top.created.zip(identity.map(|identity| &identity.created)),
+            top.model.map(|model| (model, &self.model)),
+        ]
+    }
+
     /// The edits at the top of a chunk.
     fn top_edits(&self, chunk: &RawObject) -> Edits<'static> {
         let mut edits: Edits<'_> = Vec::new();
@@ -256,22 +271,18 @@ impl Joiner {
     }
 
     /// A chunk that says nothing.
-    fn made_chunk(&mut self) -> Bytes {
+    fn made_chunk(&mut self) -> Vec<u8> {
         let include_usage = self.options.include_usage;
         let mut chunk = self.head();
         chunk.raw_member("choices", &[b"[", SILENCE, b"]"].concat());
         if include_usage {
             chunk.raw_member("usage", b"null");
         }
-        chunk.finish().into()
+        chunk.finish()
     }
 
     pub(crate) fn announce(&mut self, extras: &[(&str, RawJson)], out: &mut Vec<u8>) {
-        if let Ok(chunk) = RawObject::parse(self.made_chunk()) {
-            let mut edits: Edits<'_> = Vec::new();
-            push_extras(&mut edits, extras);
-            write(&chunk.rewrite(&edits).concat(), out);
-        }
+        write(&with_members(self.made_chunk(), extras), out);
     }
 
     pub(crate) fn finish(&mut self, end: &JoinEnd<'_>, out: &mut Vec<u8>) {
@@ -286,7 +297,7 @@ impl Joiner {
     fn write_finish(&mut self, end: &JoinEnd<'_>, out: &mut Vec<u8>) {
         let held = self.turn.finish.take();
         let HeldFinish { chunk, choice } = held.unwrap_or_else(|| {
-            let chunk = self.made_chunk();
+            let chunk = self.made_chunk().into();
             HeldFinish { chunk, choice: Bytes::from_static(SILENCE) }
         });
         let (Ok(chunk), Ok(choice)) = (RawObject::parse(chunk), RawObject::parse(choice)) else { return };
@@ -294,7 +305,7 @@ impl Joiner {
         let word = finish_word(end.finish);
         let edit = ("finish_reason", Some(Bytes::from(to_json(word))));
         let told = self.turn.reason.map(finish_word) == Some(word);
-        let choice = if told { choice.body().to_vec() } else { choice.rewrite(&[edit]).concat() };
+        let choice = if told { choice.body().to_vec() } else { choice.rewritten(&[edit]) };
         let mut edits = self.top_edits(&chunk);
         edits.push(("choices", Some([b"[", choice.as_slice(), b"]"].concat().into())));
         if let (Some(usage), Some(groq)) = (&end.usage, groq_with(&chunk, end.usage.as_ref())) {
@@ -304,7 +315,7 @@ impl Joiner {
             }
         }
         push_extras(&mut edits, end.extras);
-        write(&chunk.rewrite(&edits).concat(), out);
+        write(&chunk.rewritten(&edits), out);
     }
 
     fn write_usage(&mut self, usage: &Usage, out: &mut Vec<u8>) {
@@ -317,7 +328,7 @@ impl Joiner {
         if let Some(chunk) = told.chunk.and_then(|chunk| RawObject::parse(chunk).ok()) {
             let mut edits = self.top_edits(&chunk);
             set(&mut edits, "usage", Some(figures));
-            return write(&chunk.rewrite(&edits).concat(), out);
+            return write(&chunk.rewritten(&edits), out);
         }
         let mut chunk = self.head();
         chunk.raw_member("choices", b"[]");
@@ -327,10 +338,14 @@ impl Joiner {
 
     /// Writes a chunk that a client sees.
     fn show(&mut self, json: &[u8], out: &mut Vec<u8>) {
+        self.note_content(json);
+        write(json, out);
+    }
+
+    fn note_content(&mut self, json: &[u8]) {
         if !self.turn.showed {
             self.turn.showed = observe_event("", json).is_ok_and(|seen| seen.content);
         }
-        write(json, out);
     }
 }
 
@@ -356,5 +371,5 @@ fn groq_with(chunk: &RawObject, usage: Option<&Usage>) -> Option<Bytes> {
     let groq = RawObject::parse(chunk.get_bytes("x_groq")?).ok()?;
     groq.get("usage")?;
     let usage = Bytes::from(to_json(&WireUsage::from(usage?)));
-    Some(groq.rewrite(&[("usage", Some(usage))]).concat().into())
+    Some(groq.rewritten(&[("usage", Some(usage))]).into())
 }

@@ -69,7 +69,7 @@ impl<'a> Detail<'a> {
 const fn format_of(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::AnthropicMessages => ANTHROPIC_FORMAT,
-        Dialect::OpenaiChat => OTHER_FORMAT,
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => OTHER_FORMAT,
     }
 }
 
@@ -105,7 +105,7 @@ fn decode_detail(raw: &RawValue) -> Option<Part> {
         _ => return None,
     };
     let origin = Origin { dialect: dialect_of(detail.format.as_deref()) };
-    Some(Part { kind, origin, cache: None })
+    Some(Part { origin, ..Part::new(kind, origin.dialect) })
 }
 
 /// A stream carries text and signature apart, and a client sends them back as it got them. One

@@ -8,4 +8,5 @@ mod encoder;
 mod tool_calls;
 
 pub(crate) use decoder::Decoder;
+pub(super) use decoder::Top;
 pub(crate) use encoder::Encoder;

@@ -1,6 +1,7 @@
 //! What the fixtures do not show: edits of passing bodies, observations, properties.
 
 mod properties;
+mod signed;
 
 use baton_model::{Dialect, Part, PartKind, RawObject, Role, StreamEvent};
 
@@ -316,7 +317,7 @@ fn thinking_of_another_vendor_comes_back_to_it_through_a_client() {
     ];
     let mut answer = decode_answer(br#"{"id":"x","choices":[{"message":{"content":""}}]}"#).unwrap();
     answer.parts.clone_from(&parts);
-    let written = encode_answer(&answer, &AnswerContext { model: "m", created: 1 });
+    let written = encode_answer(&answer, &AnswerContext { model: "m", created: 1, request: None });
     assert_eq!(decode_answer(&written).unwrap().parts, parts);
     // The client sends the message back as it came.
     let body: serde_json::Value = serde_json::from_slice(&written).unwrap();
@@ -369,7 +370,13 @@ fn a_decoder_ignores_what_follows_the_end() {
 }
 
 fn options() -> StreamOptions {
-    StreamOptions { model: Some("m".into()), id: "chatcmpl-1".into(), created: 1, include_usage: false }
+    StreamOptions {
+        model: Some("m".into()),
+        id: "chatcmpl-1".into(),
+        created: 1,
+        include_usage: false,
+        request: None,
+    }
 }
 
 fn object(body: &str) -> RawObject {

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use baton_model::RawJson;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -151,6 +152,24 @@ pub(super) struct ToolCall<'a> {
     pub(super) kind: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) function: Option<Function<'a>>,
+    #[serde(borrow)]
+    extra_content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    thought_signature: Option<&'a RawValue>,
+}
+
+/// The members that makers are known to put beside a call, and that only they read: Google's models
+/// want their signatures back, by either name.
+/// <https://ai.google.dev/gemini-api/docs/thought-signatures>
+pub(super) const ATTACHED: [&str; 2] = ["extra_content", "thought_signature"];
+
+impl ToolCall<'_> {
+    /// What the call's maker put beside it.
+    pub(super) fn attached(&self) -> Vec<(String, RawJson)> {
+        let [extra, signature] = ATTACHED;
+        let members = [(extra, self.extra_content), (signature, self.thought_signature)];
+        members.into_iter().filter_map(|(key, raw)| Some((key.to_owned(), raw?.to_owned().into()))).collect()
+    }
 }
 
 /// The function of a call. Arguments are JSON in a string; some upstreams send the JSON itself.

@@ -3,10 +3,9 @@
 //! - Start with [`Usage::to_model`].
 //! - **Invariant:** figures that cannot be read are zero; they never spoil an answer.
 
-use std::fmt;
+use serde::{Deserialize, Serialize};
 
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use crate::openai::Count;
 
 /// `usage` as sent by any of them.
 #[derive(Debug, Default, Deserialize)]
@@ -39,85 +38,27 @@ impl Usage {
     pub(super) fn to_model(&self) -> baton_model::Usage {
         let prompt = self.prompt_tokens_details.as_ref();
         let reasoning =
-            self.completion_tokens_details.as_ref().map_or(0, |details| details.reasoning_tokens.0);
-        let apart = self.prompt_tokens.0.saturating_add(self.completion_tokens.0).saturating_add(reasoning);
+            self.completion_tokens_details.as_ref().map_or(0, |details| details.reasoning_tokens.tokens());
+        let apart = self
+            .prompt_tokens
+            .tokens()
+            .saturating_add(self.completion_tokens.tokens())
+            .saturating_add(reasoning);
         // xAI counts reasoning beside the completion, and only the total tells.
-        let output = if reasoning > 0 && self.total_tokens.0 == apart {
-            self.completion_tokens.0.saturating_add(reasoning)
+        let output = if reasoning > 0 && self.total_tokens.tokens() == apart {
+            self.completion_tokens.tokens().saturating_add(reasoning)
         } else {
-            self.completion_tokens.0
+            self.completion_tokens.tokens()
         };
         baton_model::Usage {
-            input_tokens: self.prompt_tokens.0,
+            input_tokens: self.prompt_tokens.tokens(),
             cached_input_tokens: prompt
-                .map_or(0, |details| details.cached_tokens.0)
-                .max(self.prompt_cache_hit_tokens.0),
-            cache_write_tokens: prompt.map_or(0, |details| details.cache_write_tokens.0),
+                .map_or(0, |details| details.cached_tokens.tokens())
+                .max(self.prompt_cache_hit_tokens.tokens()),
+            cache_write_tokens: prompt.map_or(0, |details| details.cache_write_tokens.tokens()),
             output_tokens: output,
             reasoning_tokens: reasoning,
         }
-    }
-}
-
-/// No honest figure is larger, and sums of a few of these cannot overflow.
-const MOST: u64 = 1 << 53;
-
-/// A number of tokens: whole, with a decimal point, or anything else, which counts as none.
-#[derive(Debug, Default, Clone, Copy)]
-struct Count(u64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CountVisitor).map(|count| Self(count.min(MOST)))
-    }
-}
-
-struct CountVisitor;
-
-impl<'de> Visitor<'de> for CountVisitor {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number of tokens")
-    }
-
-    fn visit_u64<E>(self, count: u64) -> Result<u64, E> {
-        Ok(count)
-    }
-
-    fn visit_i64<E>(self, count: i64) -> Result<u64, E> {
-        Ok(u64::try_from(count).unwrap_or_default())
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a cast from float saturates, and a negative figure is none"
-    )]
-    fn visit_f64<E>(self, count: f64) -> Result<u64, E> {
-        Ok(count as u64)
-    }
-
-    fn visit_unit<E>(self) -> Result<u64, E> {
-        Ok(0)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<u64, E> {
-        Ok(0)
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<u64, E> {
-        Ok(text.parse().unwrap_or_default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<u64, A::Error> {
-        while list.next_element::<serde::de::IgnoredAny>()?.is_some() {}
-        Ok(0)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<u64, A::Error> {
-        while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {}
-        Ok(0)
     }
 }
 

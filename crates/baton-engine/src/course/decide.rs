@@ -5,8 +5,8 @@ use std::sync::Arc;
 use baton_audit::{DecisionKind, Record};
 use baton_model::Target;
 use baton_policy::{
-    Asked, Candidate, Current, HandoffBy, Inputs, Plan, Planned, Reason, RunEvent, RunInputs, Stage, Verdict,
-    plan,
+    Asked, Candidate, Current, HandoffBy, Inputs, Plan, Planned, Policy, Reason, Rule, RunEvent, RunInputs,
+    Stage, Verdict, plan,
 };
 use baton_run::{Aside, Event, Guard, Ruling};
 use tokio::time::Instant;
@@ -25,7 +25,7 @@ impl Way {
         };
         let inputs = self.inputs(false, Some(Asked { to: to_at, from: from_at, by: HandoffBy::Model }));
         match plan(&self.run.pool.policy, self.run.settings.catalog.knowledge(), &inputs) {
-            Planned::Plan(Plan { order, table, reason, .. }) => {
+            Planned::Plan(Plan { order, table, reason, rule, .. }) => {
                 let granted = order.first() == Some(&to_at);
                 let why = table.get(usize::try_from(to_at).unwrap_or(usize::MAX)).and_then(|row| match &row
                     .verdict
@@ -37,6 +37,9 @@ impl Way {
                 self.report.planned = Some(reason);
                 if granted {
                     return Event::Granted;
+                }
+                if self.rule(rule).is_some_and(|rule| rule.then.stop) {
+                    return Event::Ruled(Ruling::Stop);
                 }
                 let name = self.machine.terms().members.name(to);
                 Event::Denied(format!(
@@ -55,9 +58,8 @@ impl Way {
         let Planned::Plan(plan) = plan(&policy, self.run.settings.catalog.knowledge(), &inputs) else {
             return Ok(Ruling::Stay);
         };
-        let rule = plan.rule.and_then(|at| policy.document.rules.get(usize::try_from(at).ok()?));
         self.run.converted = Converted::default();
-        let Some(rule) = rule else {
+        let Some(rule) = rule_of(&policy, plan.rule) else {
             self.run.ask = Arc::clone(&self.client);
             return Ok(Ruling::Stay);
         };
@@ -85,6 +87,10 @@ impl Way {
         self.report.planned = Some(plan.reason);
         self.run.plan = Some((inputs, plan.table));
         Ok(Ruling::Go(member))
+    }
+
+    fn rule(&self, at: Option<u32>) -> Option<&Rule> {
+        rule_of(&self.run.pool.policy, at)
     }
 
     /// Records a transfer that does not happen in this run.
@@ -176,4 +182,8 @@ impl Way {
         }));
         inputs
     }
+}
+
+fn rule_of(policy: &Policy, at: Option<u32>) -> Option<&Rule> {
+    policy.document.rules.get(usize::try_from(at?).ok()?)
 }

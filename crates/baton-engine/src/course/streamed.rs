@@ -8,7 +8,7 @@ use futures_util::{StreamExt, stream};
 
 use super::{
     Body, Bytes, Event, Fault, FinishReason, Flow, JoinEnd, Joiner, Opened, Receipt, Refusal, Reply,
-    ReplyBody, Stage, TurnEnd, Way, internal, not_recordable,
+    ReplyBody, Stage, TurnEnd, Way, internal, made_by, not_recordable,
 };
 use crate::flow::keep_alive;
 use crate::kept::KeptAlive;
@@ -112,7 +112,9 @@ impl Streaming {
                 self.unseen = Some((join.joiner, std::mem::take(&mut self.frame)));
             }
             let (dialect, parts, stop_sequence) = join.said.into_parts();
+            let parts = made_by(&self.target.provider, parts);
             self.way.report.turn(&self.way.machine, &self.target, &ended, self.receipt);
+            self.way.report.heard(&parts);
             self.way.report.said(&self.way.machine, &parts);
             let finish = ended.finish.unwrap_or(FinishReason::Stop);
             let event =

@@ -4,7 +4,8 @@ use baton_model::{PartKind, RawJson, Target};
 
 use super::{
     AnswerContext, Body, Bytes, Effect, Event, FinishReason, JoinEnd, Opened, Refusal, Reply, ReplyBody,
-    Stage, TurnAnswer, TurnEnd, Way, WholeTurn, answer_id, created, internal, join_answers, not_recordable,
+    Stage, TurnAnswer, TurnEnd, Way, WholeTurn, answer_id, created, internal, join_answers, made_by,
+    not_recordable, repeated,
 };
 use crate::{ComingAnswer, Head};
 
@@ -58,9 +59,10 @@ impl Way {
             return Err(Refusal::failed(internal("a turn in pieces"), self.no_head()));
         };
         self.report.turn(&self.machine, &target, &turn.ended, receipt);
+        self.report.heard(&turn.answer.parts);
         let event = Event::Ended(TurnEnd {
             dialect: turn.dialect,
-            parts: turn.answer.parts.clone(),
+            parts: made_by(&target.provider, turn.answer.parts.clone()),
             finish: turn.answer.finish,
             usage: turn.ended.usage,
             cost: turn.ended.cost,
@@ -95,7 +97,8 @@ impl Way {
             usage: Some(self.machine.usage()).filter(|_| self.report.knows_usage()),
             extras: &extras,
         };
-        let context = AnswerContext { model: &name, created: created(ask.request) };
+        let request = repeated(ask.dialect, &ask.body);
+        let context = AnswerContext { model: &name, created: created(ask.request), request };
         let joined: Vec<TurnAnswer<'_>> = turns
             .iter()
             .zip(&hidden)

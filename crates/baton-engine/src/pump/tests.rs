@@ -39,6 +39,7 @@ fn check(upstream: Dialect, lane: &str, chunks: &[&[u8]]) -> String {
         id: "id".to_owned(),
         created: 1,
         include_usage: true,
+        request: None,
     };
     let mut pump = match lane {
         "fast" => Pump::fast(upstream, false, None),

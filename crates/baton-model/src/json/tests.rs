@@ -96,5 +96,7 @@ fn rewritten(body: &str, edits: &[(&str, Option<&str>)]) -> String {
         .iter()
         .map(|(key, value)| (*key, value.map(|text| Bytes::copy_from_slice(text.as_bytes()))))
         .collect();
-    String::from_utf8(object.rewrite(&edits).concat()).unwrap()
+    let whole = object.rewritten(&edits);
+    assert_eq!(object.rewrite(&edits).concat(), whole);
+    String::from_utf8(whole).unwrap()
 }

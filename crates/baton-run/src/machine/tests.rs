@@ -19,6 +19,7 @@ fn terms() -> Terms {
         members: members(true),
         client_tools: vec!["weather".to_owned()],
         server_tools: vec!["web__search".to_owned()],
+        own_tools: false,
         rules: true,
         text_is_final: false,
         dialect: CHAT,
@@ -318,6 +319,62 @@ fn a_target_that_fails_is_told_to_the_one_before_once() {
 }
 
 #[test]
+fn a_rule_that_ends_the_run_ends_it_at_a_transfer_too() {
+    let mut machine = begun(terms());
+    machine.step(turn("text: so far, transfer_to_b"));
+    assert_eq!(machine.step(Event::Ruled(Ruling::Stop)), Effect::Stop(Guard::Rule));
+    assert_eq!((machine.active(), machine.handoffs()), (0, 0));
+}
+
+#[test]
+fn a_tool_that_nobody_offered_is_the_clients_where_the_gateway_runs_none() {
+    assert_eq!(begun(terms()).step(turn("other")), finish(FinishReason::ToolCalls));
+}
+
+#[test]
+fn a_tool_that_nobody_offered_is_an_error_for_the_model_where_the_gateway_runs_tools() {
+    let run = || begun(Terms { own_tools: true, ..terms() });
+    let mut machine = run();
+    assert_eq!(machine.step(turn("other, weather, web__search")), Effect::Turn);
+    assert_eq!(machine.cause(), Cause::NoSuchTool);
+    let told = "![not executed]";
+    assert_eq!(history(&machine), ["other weather web__search", told, told, told]);
+    let results = machine.added(0);
+    let PartKind::ToolResult { parts, .. } = &results[1].parts[0].kind else { panic!("no result") };
+    assert_eq!(
+        parts[0],
+        Part::text(
+            "not executed: there is no tool `other`. The tools that exist: \
+             weather, web__search, transfer_to_b, transfer_to_c",
+            CHAT
+        )
+    );
+    // Behind a tool that runs, it is told beside it.
+    let mut machine = run();
+    assert!(matches!(machine.step(turn("web__search, other")), Effect::Tools(tools) if tools.len() == 1));
+    machine.step(Event::ToolsDone(Vec::new()));
+    let results = machine.added(0);
+    let PartKind::ToolResult { parts, is_error: true, .. } = &results[2].parts[0].kind else {
+        panic!("none")
+    };
+    assert!(matches!(&parts[0].kind, PartKind::Text(text) if text.contains("`other`")), "{parts:?}");
+    // Behind a call of the client's, the client does not see it.
+    let mut machine = run();
+    let mut gate = machine.gate();
+    assert!(gate.may_see("weather") && !gate.may_see("other"));
+    assert_eq!(machine.step(turn("weather, other")), finish(FinishReason::ToolCalls));
+}
+
+#[test]
+fn a_model_that_calls_what_is_not_there_again_and_again_comes_to_an_end() {
+    let limits = Limits { max_turns: 3, ..Limits::default() };
+    let mut machine = begun(Terms { own_tools: true, limits, ..terms() });
+    assert_eq!(machine.step(turn("other")), Effect::Turn);
+    assert_eq!(machine.step(turn("other")), Effect::Turn);
+    assert_eq!(machine.step(turn("other")), Effect::Stop(Guard::MaxTurns));
+}
+
+#[test]
 fn a_failure_after_the_target_has_spoken_is_its_own() {
     let mut machine = begun(terms());
     machine.step(turn("transfer_to_b"));
@@ -410,9 +467,10 @@ proptest! {
         max_turns in 1_u32..12,
         max_handoffs in 0_u32..6,
         budget in prop::option::of(0_u64..80),
+        own_tools in prop::bool::ANY,
     ) {
         let limits = Limits { max_turns, max_handoffs, budget: budget.map(NanoUsd), ..Limits::default() };
-        let mut machine = Machine::new(Terms { limits, ..terms() }, 0);
+        let mut machine = Machine::new(Terms { limits, own_tools, ..terms() }, 0);
         let mut script = turns.into_iter();
         let (mut asked, mut granted) = (0_u32, 0_u32);
         let mut effect = machine.step(Event::Begin);

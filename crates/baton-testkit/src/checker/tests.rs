@@ -79,7 +79,10 @@ fn entry(text: &str) -> Entry {
         status: None,
         request_id: None,
         decision_id: Some(decision.to_owned()).filter(|id| !id.is_empty()),
+        retry_after: None,
         body: Bytes::new(),
+        due: Duration::ZERO,
+        took: Duration::ZERO,
     }
 }
 

@@ -75,6 +75,27 @@ async fn opening_again_costs_no_call_and_gives_the_same_bytes() {
 }
 
 #[tokio::test]
+async fn what_is_added_to_a_run_stands_behind_what_is_open_and_nothing_is_opened_twice() {
+    let (one, other) = (hostile(|_, _| None).await, hostile(|_, _| None).await);
+    let settings = ToolSettings {
+        servers: vec![http("a", &one.url()), http("b", &other.url())],
+        ..ToolSettings::default()
+    };
+    let gateway = Gateway::new(settings);
+    let mut set = gateway.registry.open(&refs(&json!(["a", "nobody"])), PATIENCE).await;
+    gateway.registry.open_more(&mut set, &refs(&json!(["nobody", "b", "a", "docker:a"])), PATIENCE).await;
+    let together = gateway.registry.open(&refs(&json!(["a", "b", "nobody"])), PATIENCE).await;
+    assert_eq!(set.tools(), together.tools());
+    assert_eq!(set.errors(), together.errors());
+    let names: Vec<&str> = set.tools().iter().map(|tool| tool.server.as_str()).collect();
+    assert!(names.is_sorted() && names.contains(&"a") && names.contains(&"b"), "{names:?}");
+    for name in set.tools().iter().map(|tool| tool.name.as_str()) {
+        assert!(set.has(name));
+    }
+    assert_eq!((one.seen.count("tools/list"), other.seen.count("tools/list")), (1, 1));
+}
+
+#[tokio::test]
 async fn many_that_open_at_once_share_one_connection() {
     let server = hostile(|_, _| None).await;
     let gateway = Gateway::of(http("a", &server.url()));

@@ -82,6 +82,14 @@ fn the_query_of_a_chat_client_stays_here() {
 }
 
 #[test]
+fn responses_are_asked_for_below_the_base() {
+    let expected = Ok("https://a.example/v1/responses");
+    check_url(Dialect::OpenaiResponses, "https://a.example/v1", CallPath::Answers, Some("key=1"), expected);
+    let expected = Err(FaultKind::UnsupportedFeature);
+    check_url(Dialect::OpenaiResponses, "https://a.example/v1", CallPath::CountTokens, None, expected);
+}
+
+#[test]
 fn other_paths_go_below_the_base() {
     check_url(
         Dialect::OpenaiChat,
@@ -493,7 +501,7 @@ fn chat() -> ProviderConfig {
 
 fn provider(dialect: Dialect) -> ProviderConfig {
     let name = match dialect {
-        Dialect::OpenaiChat => "openai",
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => "openai",
         Dialect::AnthropicMessages => "anthropic",
     };
     let key = Secret::new(KEY.to_owned());

@@ -43,7 +43,7 @@ pub(crate) fn join_answers(
         edits.push(("usage", Some(usage)));
     }
     push_extras(&mut edits, end.extras);
-    Ok(body.rewrite(&edits).concat())
+    Ok(body.rewritten(&edits))
 }
 
 fn is_hidden(block: &RawValue, turn: &TurnAnswer<'_>) -> bool {

@@ -124,7 +124,7 @@ impl Decoder {
         let Some(delta) = decode_delta(delta)? else { return Ok(()) };
         match (&mut block.held, delta) {
             (Some(held), Delta::Arguments(more)) => held.input.push_str(&more),
-            (Some(_), Delta::Text(_) | Delta::Signature(_)) => {}
+            (Some(_), Delta::Text(_) | Delta::Signature(_) | Delta::Attached(_)) => {}
             (None, delta) if delta.is_empty() => {}
             (None, delta) => out.push(StreamEvent::Delta { index: block.part, delta }),
         }

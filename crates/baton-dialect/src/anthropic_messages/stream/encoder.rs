@@ -269,11 +269,13 @@ impl Encoder {
             match delta {
                 Delta::Signature(more) => open.signature.push_str(more),
                 Delta::Text(more) | Delta::Arguments(more) => write_delta(open, more, out),
+                Delta::Attached(_) => {}
             }
         } else if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.part == part) {
             match delta {
                 Delta::Signature(more) => waiting.signature.push_str(more),
                 Delta::Text(more) | Delta::Arguments(more) => waiting.added.push_str(more),
+                Delta::Attached(_) => {}
             }
         }
     }

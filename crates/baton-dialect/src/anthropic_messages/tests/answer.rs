@@ -331,7 +331,7 @@ fn check_fault(body: &str) -> String {
 /// Writes an answer and shows the members that can differ.
 #[track_caller]
 fn check_encode(answer: &Answer) -> String {
-    let body = encode_answer(answer, &AnswerContext { model: "shown/model", created: 0 });
+    let body = encode_answer(answer, &AnswerContext { model: "shown/model", created: 0, request: None });
     let body = object(std::str::from_utf8(&body).unwrap());
     let shown = body.members().filter(|member| !["type", "role", "model", "container"].contains(&member.key));
     let shown = shown.map(|member| format!("{}: {}", member.key, std::str::from_utf8(member.value).unwrap()));
@@ -346,7 +346,7 @@ fn check_round(json: &str) -> String {
 #[test]
 fn every_member_that_strict_readers_want_is_there() {
     let answer = Answer { usage: None, ..foreign("x", [], FinishReason::Stop) };
-    let body = encode_answer(&answer, &AnswerContext { model: "shown/model", created: 0 });
+    let body = encode_answer(&answer, &AnswerContext { model: "shown/model", created: 0, request: None });
     assert_snapshot!(String::from_utf8(body).unwrap(), @r#"{"id":"msg_x","type":"message","role":"assistant","model":"shown/model","content":[],"stop_reason":"end_turn","stop_sequence":null,"stop_details":null,"container":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":null,"output_tokens":0,"output_tokens_details":null,"server_tool_use":null,"service_tier":null,"inference_geo":null}}"#);
 }
 

@@ -29,7 +29,7 @@ proptest! {
         more in any_request(),
     ) {
         let body = RawObject::parse(encode_request(&request, &TARGET).body.into()).unwrap();
-        let additions = Additions { messages: &more.messages, tools: &more.tools, settings: &[] };
+        let additions = Additions { messages: &more.messages, tools: &more.tools, ..Additions::default() };
         let edits = extend_request(&body, &additions).unwrap();
         let extended: Value = serde_json::from_slice(&body.rewrite(&edits).concat()).unwrap();
         assert_accepted(&extended);

@@ -508,6 +508,7 @@ fn options() -> StreamOptions {
         id: "msg_fallback".to_owned(),
         created: 0,
         include_usage: false,
+        request: None,
     }
 }
 

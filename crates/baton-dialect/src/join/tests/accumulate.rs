@@ -4,6 +4,7 @@ use baton_model::Dialect;
 use serde_json::{Value, json};
 
 use crate::matrix_tests::Sse;
+use crate::openai_responses::tests::accumulate_response;
 
 /// The whole answer that a client makes of a stream.
 pub(super) fn accumulate(dialect: Dialect, stream: &str) -> Value {
@@ -11,6 +12,7 @@ pub(super) fn accumulate(dialect: Dialect, stream: &str) -> Value {
     match dialect {
         Dialect::OpenaiChat => chat(&events),
         Dialect::AnthropicMessages => messages(&events),
+        Dialect::OpenaiResponses => accumulate_response(&events),
     }
 }
 

@@ -171,11 +171,15 @@ fn summary(client: Dialect, whole: &Value) -> Value {
             json!({"id": whole["id"], "content": content, "reason": whole["stop_reason"],
                 "usage": figures.map(|key| usage[key].clone())})
         }
+        Dialect::OpenaiResponses => {
+            json!({"id": whole["id"], "model": whole["model"], "output": whole["output"],
+            "status": whole["status"], "details": whole["incomplete_details"], "usage": whole["usage"]})
+        }
     }
 }
 
 fn check(client: Dialect, lane: JoinLane, drafts: &[Draft]) {
-    let context = AnswerContext { model: "up", created: 1 };
+    let context = AnswerContext { model: "up", created: 1, request: None };
     let mut turns: Vec<Turn> = Vec::new();
     let mut wholes: Vec<(Dialect, Bytes, Answer)> = Vec::new();
     for (at, draft) in drafts.iter().enumerate() {
@@ -205,7 +209,7 @@ fn check(client: Dialect, lane: JoinLane, drafts: &[Draft]) {
         .zip(&hidden)
         .map(|((dialect, raw, answer), hidden)| TurnAnswer { dialect: *dialect, raw, answer, hidden })
         .collect();
-    let context = AnswerContext { model: "shown/model", created: 1_700_000_000 };
+    let context = AnswerContext { model: "shown/model", created: 1_700_000_000, request: None };
     let id = streamed["id"].as_str().unwrap();
     let whole = join_answers(client, lane, &turn_answers, &end, &context, id).unwrap();
     let mut whole: Value = serde_json::from_slice(&whole).unwrap();
@@ -260,5 +264,10 @@ proptest! {
     #[test]
     fn turns_of_any_dialect_say_the_same_to_a_messages_client(turns in turns_of(&Dialect::ALL)) {
         check(Dialect::AnthropicMessages, JoinLane::Model, &turns);
+    }
+
+    #[test]
+    fn turns_of_any_dialect_say_the_same_to_a_responses_client(turns in turns_of(&Dialect::ALL)) {
+        check(Dialect::OpenaiResponses, JoinLane::Model, &turns);
     }
 }

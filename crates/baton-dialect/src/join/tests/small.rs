@@ -1,13 +1,13 @@
 //! Single rules of joining.
 
-use Dialect::{AnthropicMessages, OpenaiChat};
+use Dialect::{AnthropicMessages, OpenaiChat, OpenaiResponses};
 use JoinLane::{Model, Patch};
 use serde_json::{Value, json};
 
 use super::accumulate::accumulate;
-use super::turns::{arguments, call, call_block, chat, messages, role, text, text_block};
+use super::turns::{arguments, call, call_block, chat, messages, responses, role, text, text_block};
 use super::*;
-use crate::{decode_answer, encode_error, error_word};
+use crate::{decode_answer, error_frame, error_word};
 
 const LANES: [JoinLane; 2] = [Patch, Model];
 
@@ -19,6 +19,10 @@ fn transfer(dialect: Dialect) -> Turn {
         AnthropicMessages => {
             messages("a", &[call_block("toolu_t", "transfer_to_b", &["{}"])], "tool_use", (1, 1))
         }
+        OpenaiResponses => {
+            let call = json!({"type": "function_call", "call_id": "call_t", "name": "transfer_to_b", "arguments": "{}"});
+            responses("a", &call, (1, 1))
+        }
     }
 }
 
@@ -29,6 +33,10 @@ fn hello(dialect: Dialect) -> Turn {
             chat("b", &[role(), text("Hello")], "stop", Some(&usage))
         }
         AnthropicMessages => messages("b", &[text_block(&["Hello"])], "end_turn", (2, 1)),
+        OpenaiResponses => {
+            let content = json!([{"type": "output_text", "text": "Hello"}]);
+            responses("b", &json!({"type": "message", "role": "assistant", "content": content}), (2, 1))
+        }
     }
 }
 
@@ -49,6 +57,8 @@ fn reason(client: Dialect, whole: &Value) -> &Value {
     match client {
         OpenaiChat => &whole["finish_reason"],
         AnthropicMessages => &whole["stop_reason"],
+        OpenaiResponses if whole["status"] == "incomplete" => &whole["incomplete_details"]["reason"],
+        OpenaiResponses => &whole["status"],
     }
 }
 
@@ -56,7 +66,11 @@ fn reason(client: Dialect, whole: &Value) -> &Value {
 fn a_guard_ends_the_run_for_another_reason_than_the_model_gave() {
     each(|client, lane| {
         let whole = joined(client, lane, &[hello(client)], &end(FinishReason::Length));
-        let word = if client == OpenaiChat { "length" } else { "max_tokens" };
+        let word = match client {
+            OpenaiChat => "length",
+            AnthropicMessages => "max_tokens",
+            OpenaiResponses => "max_output_tokens",
+        };
         assert_eq!(reason(client, &whole), word);
     });
 }
@@ -66,7 +80,11 @@ fn a_run_may_end_with_a_turn_of_hidden_calls() {
     each(|client, lane| {
         let out = stream(client, lane, &[transfer(client)], &end(FinishReason::Stop), true).0;
         let whole = accumulate(client, &out);
-        let word = if client == OpenaiChat { "stop" } else { "end_turn" };
+        let word = match client {
+            OpenaiChat => "stop",
+            AnthropicMessages => "end_turn",
+            OpenaiResponses => "completed",
+        };
         assert_eq!(reason(client, &whole), word, "{out}");
         assert!(!out.contains("transfer_to"), "{out}");
     });
@@ -116,8 +134,7 @@ fn an_error_is_the_last_thing_a_client_sees() {
         let error = ErrorBody { kind, message: "cut", param: None, code: None, request_id: None };
         let mut out = Vec::new();
         Joiner::new(client, lane, options(true)).fail(&error, &mut out);
-        let frame = [b"event: error\ndata: ", encode_error(client, &error).as_slice(), b"\n\n"].concat();
-        assert_eq!(out, frame);
+        assert_eq!(out, error_frame(client, &error));
     });
 }
 
@@ -177,7 +194,7 @@ fn one_whole_answer_keeps_its_unknown_members() {
     let turns = [TurnAnswer { dialect: OpenaiChat, raw: &raw, answer: &answer, hidden: &hidden }];
     let extras = [("agents_used", RawJson::parse("[1]").unwrap())];
     let end = JoinEnd { usage: answer.usage, extras: &extras, ..end(FinishReason::ToolCalls) };
-    let context = AnswerContext { model: "shown/a", created: 1 };
+    let context = AnswerContext { model: "shown/a", created: 1, request: None };
     let joined = join_answers(OpenaiChat, Patch, &turns, &end, &context, "run-1").unwrap();
     insta::assert_snapshot!("one_whole_answer", String::from_utf8(joined).unwrap());
 }
@@ -241,10 +258,10 @@ fn a_block_that_the_upstream_left_open_is_closed() {
 fn what_is_no_event_of_the_dialect_is_a_fault() {
     each(|client, lane| {
         for data in ["<html>", "{\"choices\":1}", "{\"type\":\"content_block_delta\"}"] {
-            if client == OpenaiChat && data.contains("type") {
+            if client != AnthropicMessages && data.contains("type") {
                 continue;
             }
-            if client == AnthropicMessages && data.contains("choices") {
+            if client != OpenaiChat && data.contains("choices") {
                 continue;
             }
             let mut joiner = Joiner::new(client, lane, options(true));

@@ -1,6 +1,6 @@
 //! Streams of turns, as upstreams send them.
 
-use baton_model::Dialect::{AnthropicMessages, OpenaiChat};
+use baton_model::Dialect::{AnthropicMessages, OpenaiChat, OpenaiResponses};
 use serde_json::{Value, json};
 
 use super::Turn;
@@ -76,6 +76,23 @@ pub(super) fn messages(
         "usage": {"output_tokens": tokens.1}}));
     event(json!({"type": "message_stop"}));
     Turn { upstream: AnthropicMessages, model: format!("shown/{model}"), sse }
+}
+
+/// A Responses turn that says one text or calls one function.
+pub(super) fn responses(model: &str, item: &Value, tokens: (u64, u64)) -> Turn {
+    let mut sse = String::new();
+    let mut event = |data: Value| {
+        sse.push_str(&format!("event: {}\ndata: {data}\n\n", data["type"].as_str().unwrap()));
+    };
+    let response = |status: &str, output: Value, usage: Value| {
+        json!({"id": format!("resp_{model}"), "object": "response", "created_at": 17, "model": "up",
+            "status": status, "output": output, "usage": usage})
+    };
+    event(json!({"type": "response.created", "response": response("in_progress", json!([]), json!(null))}));
+    event(json!({"type": "response.output_item.done", "output_index": 0, "item": item}));
+    let usage = json!({"input_tokens": tokens.0, "output_tokens": tokens.1});
+    event(json!({"type": "response.completed", "response": response("completed", json!([item]), usage)}));
+    Turn { upstream: OpenaiResponses, model: format!("shown/{model}"), sse }
 }
 
 pub(super) fn text_block(pieces: &[&str]) -> (Value, Vec<Value>) {

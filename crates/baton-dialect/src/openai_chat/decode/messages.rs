@@ -83,9 +83,9 @@ impl History {
         parts.extend(decode_content(i, wire.content)?);
         parts.extend(wire.refusal.map(|refusal| Part::new(PartKind::Refusal(refusal), HERE)));
         for (j, raw) in wire.tool_calls.iter().flatten().enumerate() {
-            let (id, kind) = decode_call(i, j, raw)?;
+            let (id, call) = decode_call(i, j, raw)?;
             self.calls.extend(id);
-            parts.push(Part::new(kind, HERE));
+            parts.push(call);
         }
         if let Some(function) = wire.function_call {
             let arguments = function.arguments_text().unwrap_or_else(|| "{}".to_owned());
@@ -134,17 +134,19 @@ fn function_id(i: usize, name: &str) -> String {
 }
 
 /// A call, and its id apart.
-fn decode_call(i: usize, j: usize, raw: &RawValue) -> Result<(Option<String>, PartKind), DecodeError> {
+fn decode_call(i: usize, j: usize, raw: &RawValue) -> Result<(Option<String>, Part), DecodeError> {
     let at = format!("messages[{i}].tool_calls[{j}]");
     let call: ToolCall<'_> = read(raw.get().as_bytes(), format_args!("{at}"))?;
-    if call.kind.is_some_and(|kind| kind.0 != "function") {
-        return Ok((call.id, PartKind::Other(keep(raw))));
+    if call.kind.as_ref().is_some_and(|kind| kind.0 != "function") {
+        return Ok((call.id, Part::new(PartKind::Other(keep(raw)), HERE)));
     }
+    let attached = call.attached();
     let id = call.id.ok_or_else(|| missing(format!("{at}.id")))?;
     let function = call.function.ok_or_else(|| missing(format!("{at}.function")))?;
     let arguments = function.arguments_text().unwrap_or_else(|| "{}".to_owned());
     let name = function.name.ok_or_else(|| missing(format!("{at}.function.name")))?;
-    Ok((Some(id.clone()), PartKind::ToolCall { id, name, arguments }))
+    let kind = PartKind::ToolCall { id: id.clone(), name, arguments };
+    Ok((Some(id), Part::new(kind, HERE).with(attached)))
 }
 
 /// Empty texts say nothing, and some dialects refuse them: they are left out.

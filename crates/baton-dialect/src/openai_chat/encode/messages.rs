@@ -78,7 +78,7 @@ impl<'a> Writer<'a, '_> {
                 PartKind::ToolCall { id, name, arguments } => {
                     let id = call_id(id);
                     sorted.open.push(((i, j), id.clone(), name));
-                    sorted.tool_calls.push(WireCall::function(id, name, arguments));
+                    sorted.tool_calls.push(WireCall::function(id, name, arguments, super::ours(part)));
                 }
                 PartKind::ToolResult { call_id, parts, is_error } => {
                     if self.rounds.orphans.contains(&(i, j)) {
@@ -168,7 +168,7 @@ impl<'a> Writer<'a, '_> {
     fn orphan(&mut self, id: &'a str, outcome: Outcome<'a>) {
         let id = call_id(id);
         self.out.push(WireMessage {
-            tool_calls: vec![WireCall::function(id.clone(), UNKNOWN_TOOL, "{}")],
+            tool_calls: vec![WireCall::function(id.clone(), UNKNOWN_TOOL, "{}", &[])],
             ..WireMessage::new("assistant", None)
         });
         let mut images = Vec::new();

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use baton_model::{RawJson, ToolChoice};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::super::types::Text;
 
@@ -101,8 +101,19 @@ pub(in super::super) enum WireCall<'a> {
         #[serde(rename = "type")]
         kind: &'static str,
         function: WireCalled<'a>,
+        #[serde(flatten)]
+        attached: WireAttached<'a>,
     },
     Custom(&'a RawJson),
+}
+
+/// What the call's maker put beside it.
+pub(in super::super) struct WireAttached<'a>(pub(in super::super) &'a [(String, RawJson)]);
+
+impl Serialize for WireAttached<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
 }
 
 #[derive(Serialize)]
@@ -112,10 +123,16 @@ pub(in super::super) struct WireCalled<'a> {
 }
 
 impl<'a> WireCall<'a> {
-    pub(in super::super) fn function(id: Cow<'a, str>, name: &'a str, arguments: &'a str) -> Self {
+    pub(in super::super) fn function(
+        id: Cow<'a, str>,
+        name: &'a str,
+        arguments: &'a str,
+        attached: &'a [(String, RawJson)],
+    ) -> Self {
         // Clients parse the arguments, and nothing is not JSON.
         let arguments = if arguments.is_empty() { "{}" } else { arguments };
-        Self::Function { id, kind: "function", function: WireCalled { name, arguments } }
+        let function = WireCalled { name, arguments };
+        Self::Function { id, kind: "function", function, attached: WireAttached(attached) }
     }
 
     /// `None` when the raw value is no call of a custom tool.

@@ -1,6 +1,6 @@
 //! Joins whole answers: the last one's body with what all turns said.
 
-use baton_model::{Fault, PartKind, RawJson, RawObject, Usage};
+use baton_model::{Fault, Part, PartKind, RawJson, RawObject, Usage};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -19,37 +19,58 @@ pub(crate) fn join_answers(
     context: &AnswerContext<'_>,
     id: &str,
 ) -> Result<Vec<u8>, Fault> {
-    let messages: Vec<Said<'_>> = turns.iter().map(Said::of).collect::<Result<_, _>>()?;
-    let (Some(first), Some(last), Some(said)) = (turns.first(), turns.last(), messages.last()) else {
+    let (Some(first), Some((last, earlier))) = (turns.first(), turns.split_last()) else {
         return Err(no_turn());
     };
-    let mut choices = said.choices.clone();
-    let word = finish_word(end.finish);
-    let mut edits: Edits<'_> =
-        vec![("message", Some(said.message.rewrite(&message(&messages)).concat().into()))];
-    if finish_word(last.answer.finish) != word {
-        edits.push(("finish_reason", Some(to_json(word).into())));
-    }
-    if let Some(choice) = choices.first_mut() {
-        *choice = said.choice.rewrite(&edits).concat().into();
-    }
     let created = first.answer.created.unwrap_or(context.created);
     let mut edits: Edits<'_> = vec![
         ("id", Some(to_json(id).into())),
         ("created", Some(to_json(&created).into())),
         ("model", Some(to_json(context.model).into())),
-        ("choices", Some(list(&choices))),
     ];
+    if !stands_alone(last, earlier, end) {
+        edits.push(("choices", Some(joined_choices(turns, end)?)));
+    }
     if end.usage != last.answer.usage {
         edits.push(("usage", end.usage.map(|usage: Usage| to_json(&WireUsage::from(&usage)).into())));
     }
     push_extras(&mut edits, end.extras);
-    Ok(said.body.rewrite(&edits).concat())
+    Ok(parse(last.raw.clone())?.rewritten(&edits))
+}
+
+/// Whether the choices of the last turn are those of the run: the turns before it only made calls that a client
+/// does not see. Mostly it is so, and then nothing below the top of an answer is parsed again.
+fn stands_alone(last: &TurnAnswer<'_>, earlier: &[TurnAnswer<'_>], end: &JoinEnd<'_>) -> bool {
+    let is_hidden = |turn: &TurnAnswer<'_>, part: &Part| matches!(&part.kind, PartKind::ToolCall { id, .. } if turn.hides(id));
+    let is_silent = |turn: &TurnAnswer<'_>| turn.answer.parts.iter().all(|part| is_hidden(turn, part));
+    let speaks = |part: &Part| {
+        matches!(part.kind, PartKind::Text(_) | PartKind::Refusal(_) | PartKind::ToolCall { .. })
+    };
+    let said = &last.answer.parts;
+    earlier.iter().all(is_silent)
+        && said.iter().any(speaks)
+        && !said.iter().any(|part| is_hidden(last, part))
+        && finish_word(last.answer.finish) == finish_word(end.finish)
+}
+
+/// The choices of the last turn with what all turns said.
+fn joined_choices(turns: &[TurnAnswer<'_>], end: &JoinEnd<'_>) -> Result<Bytes, Fault> {
+    let messages: Vec<Said<'_>> = turns.iter().map(Said::of).collect::<Result<_, _>>()?;
+    let said = messages.last().ok_or_else(no_turn)?;
+    let mut choices = said.choices.clone();
+    let word = finish_word(end.finish);
+    let mut edits: Edits<'_> = vec![("message", Some(said.message.rewritten(&message(&messages)).into()))];
+    if finish_word(said.turn.answer.finish) != word {
+        edits.push(("finish_reason", Some(to_json(word).into())));
+    }
+    if let Some(choice) = choices.first_mut() {
+        *choice = said.choice.rewritten(&edits).into();
+    }
+    Ok(list(&choices))
 }
 
 /// What one turn said, raw and read.
 struct Said<'a> {
-    body: RawObject,
     choices: Vec<Bytes>,
     /// The first of them, read.
     choice: RawObject,
@@ -64,7 +85,7 @@ impl<'a> Said<'a> {
         let first = choices.first().cloned();
         let choice = parse(first.ok_or_else(|| malformed("the provider's answer has no choices"))?)?;
         let message = object(&choice, "message");
-        Ok(Self { body, choices, choice, message, turn })
+        Ok(Self { choices, choice, message, turn })
     }
 
     fn text(&self) -> String {

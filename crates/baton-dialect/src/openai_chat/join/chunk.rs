@@ -1,28 +1,30 @@
 //! What becomes of one chunk of a turn.
 //!
-//! Most chunks are a piece of text: they need edits at the top only, and nothing below is parsed. A chunk may
-//! also carry text, fragments of several calls and the reason to end at once; then each part goes its own way.
+//! Most chunks are a piece of text: other values at the top are all that they need, and the decoder has told
+//! where those stand. A chunk may also carry text, fragments of several calls and the reason to end at once;
+//! then each part goes its own way.
 //!
 //! - **Invariant:** a chunk is dropped only if the edits left nothing in it.
 
 use baton_model::RawObject;
 use bytes::Bytes;
-use memchr::memmem;
 use serde_json::value::RawValue;
 
+use super::super::stream::Top;
 use super::{Fate, Held, HeldFinish, Joiner, has_no_choices};
 use crate::additions::{Edits, object};
+use crate::convert::push_line;
 
 /// What stands between the texts of two turns, as it is written in JSON.
 const PARAGRAPH: &[u8] = br"\n\n";
 
 /// What is to be done with a chunk.
 #[derive(Clone, Copy)]
-struct Task {
+pub(super) struct Task {
     /// Its text is the first of a turn, and an earlier turn showed text.
-    paragraph: bool,
+    pub(super) paragraph: bool,
     /// It says why the turn ended.
-    finishes: bool,
+    pub(super) finishes: bool,
 }
 
 /// The edited members of what is said.
@@ -36,19 +38,41 @@ struct Said {
 }
 
 impl Joiner {
-    pub(super) fn chunk(&mut self, chunk: &RawObject, first_text: bool, finishes: bool, out: &mut Vec<u8>) {
+    /// Whether at most values at the top of a chunk are others for the client, of which all are known.
+    pub(super) const fn is_plain(&self, top: &Top<'_>, task: Task) -> bool {
+        self.identity.is_some() && !top.has_usage && !self.must_open(top, task)
+    }
+
+    /// Writes such a chunk, with the answer's values in the places of its own.
+    pub(super) fn plain(&mut self, json: &[u8], top: &Top<'_>, out: &mut Vec<u8>) {
+        self.role_sent |= top.has_role;
+        self.note_content(json);
+        let mut values = self.same_everywhere(top);
+        values.sort_unstable_by_key(|value| value.map(|(given, _)| given.as_ptr()));
+        out.extend_from_slice(b"data: ");
+        let mut rest = 0;
+        for (given, value) in values.into_iter().flatten() {
+            let start = given.as_ptr().addr() - json.as_ptr().addr();
+            push_line(out, json.get(rest..start).unwrap_or_default());
+            push_line(out, value);
+            rest = start + given.len();
+        }
+        push_line(out, json.get(rest..).unwrap_or_default());
+        out.extend_from_slice(b"\n\n");
+    }
+
+    pub(super) fn chunk(&mut self, chunk: &RawObject, top: &Top<'_>, task: Task, out: &mut Vec<u8>) {
         self.identify(chunk);
         if has_no_choices(chunk) && chunk.get("usage").is_some() {
             return;
         }
-        let task = Task { paragraph: first_text && self.spoke, finishes };
-        if !self.must_open(chunk.body(), task) {
-            self.role_sent |= has(chunk.body(), b"\"role\"");
+        if !self.must_open(top, task) {
+            self.role_sent |= top.has_role;
             let edits = self.top_edits(chunk);
             if edits.is_empty() {
                 return self.show(chunk.body(), out);
             }
-            return self.show(&chunk.rewrite(&edits).concat(), out);
+            return self.show(&chunk.rewritten(&edits), out);
         }
         let choices: Vec<&RawValue> = chunk.read("choices").ok().flatten().unwrap_or_default();
         let mut shown: Vec<Bytes> = Vec::with_capacity(choices.len());
@@ -62,19 +86,17 @@ impl Joiner {
         if !shown.is_empty() {
             let mut edits = self.top_edits(chunk);
             edits.push(("choices", Some(list(&shown))));
-            self.show(&chunk.rewrite(&edits).concat(), out);
+            self.show(&chunk.rewritten(&edits), out);
         }
     }
 
     /// Whether a chunk may need more than edits at its top.
-    fn must_open(&self, json: &[u8], task: Task) -> bool {
+    const fn must_open(&self, top: &Top<'_>, task: Task) -> bool {
         task.finishes
             || task.paragraph
             || self.turn.finish.is_some()
-            || has(json, b"\"tool_calls\"")
-            || has(json, b"\"function_call\"")
-            || has(json, b"\"reasoning_details\"")
-            || (self.role_sent && has(json, b"\"role\""))
+            || top.has_numbers
+            || (self.role_sent && top.has_role)
     }
 
     /// The choice as a client sees it; `None` if nothing of it is left.
@@ -104,9 +126,9 @@ impl Joiner {
             let others = choice.members().filter(|member| !known.contains(&member.key));
             let others: Vec<&str> = others.map(|member| member.key).collect();
             edits.extend(others.into_iter().map(|key| (key, None)));
-            return Some(choice.rewrite(&edits).concat().into());
+            return Some(choice.rewritten(&edits).into());
         }
-        Some(choice.rewrite(&edits).concat().into())
+        Some(choice.rewritten(&edits).into())
     }
 
     fn hold_finish(&mut self, chunk: &RawObject, choice: &RawObject, said_something: bool) {
@@ -114,7 +136,7 @@ impl Joiner {
         if said_something && choice.get("logprobs").is_some() {
             edits.push(("logprobs", Some(Bytes::from_static(b"null"))));
         }
-        let choice = choice.rewrite(&edits).concat().into();
+        let choice = choice.rewritten(&edits).into();
         self.turn.finish = Some(HeldFinish { chunk: chunk.body().clone(), choice });
     }
 
@@ -133,7 +155,7 @@ impl Joiner {
             edits.extend(self.details(details).map(|details| ("reasoning_details", Some(details))));
         }
         cut |= self.calls(chunk, said, &mut edits);
-        let rest = Bytes::from(said.rewrite(&edits).concat());
+        let rest = Bytes::from(said.rewritten(&edits));
         let speaks = RawObject::parse(rest.clone()).is_ok_and(|rest| speaks(&rest));
         Said { rest, cut, has_role, speaks }
     }
@@ -258,18 +280,14 @@ impl Joiner {
         };
         said_edits.push((held.member, Some(fragment)));
         let null = |key| choice.get(key).is_some().then(|| (key, Some(Bytes::from_static(b"null"))));
-        let mut choice_edits: Edits<'_> = vec![(member, Some(said.rewrite(&said_edits).concat().into()))];
+        let mut choice_edits: Edits<'_> = vec![(member, Some(said.rewritten(&said_edits).into()))];
         choice_edits.extend(null("finish_reason"));
         choice_edits.extend(null("logprobs"));
-        let choice = Bytes::from(choice.rewrite(&choice_edits).concat());
+        let choice = Bytes::from(choice.rewritten(&choice_edits));
         let mut edits = self.top_edits(&chunk);
         edits.push(("choices", Some(list(&[choice]))));
-        Some(chunk.rewrite(&edits).concat())
+        Some(chunk.rewritten(&edits))
     }
-}
-
-fn has(json: &[u8], word: &[u8]) -> bool {
-    memmem::find(json, word).is_some()
 }
 
 /// Whether it is the choice that a run goes on with: others only exist where there are no hand-offs.
@@ -295,7 +313,7 @@ pub(super) fn numbered(entry: &Bytes, number: u32) -> Bytes {
     let number = Bytes::from(number.to_string());
     match RawObject::parse(entry.clone()) {
         Ok(object) if object.get("index") != Some(&*number) => {
-            object.rewrite(&[("index", Some(number))]).concat().into()
+            object.rewritten(&[("index", Some(number))]).into()
         }
         _ => entry.clone(),
     }

@@ -4,7 +4,8 @@
 //! stay open until the end, because their fragments may interleave.
 
 use baton_model::{Delta, Dialect, Fault, PartKind, PartStart, StreamEvent};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::super::answer::{Said, decode_part, finish};
@@ -16,14 +17,64 @@ use crate::StreamDecoder;
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
-    id: Option<String>,
-    model: Option<String>,
+    #[serde(borrow)]
+    id: Option<Word<'a>>,
+    #[serde(borrow)]
+    created: Option<&'a RawValue>,
+    #[serde(borrow)]
+    model: Option<Word<'a>>,
     #[serde(borrow)]
     choices: Option<Vec<Choice<'a>>>,
-    usage: Option<Usage>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
     x_groq: Option<Groq>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+}
+
+/// A text that is read only where it is needed.
+struct Word<'a>(&'a RawValue);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        if raw.get().starts_with('"') { Ok(Self(raw)) } else { Err(D::Error::custom("not a text")) }
+    }
+}
+
+impl Word<'_> {
+    fn read(&self) -> Result<String, Fault> {
+        serde_json::from_str(self.0.get())
+            .map_err(|error| unreadable("a name in the provider's stream", &error))
+    }
+}
+
+/// The members at the top of a chunk that belong to the whole answer, as they stand in the chunk, and what
+/// kinds of thing the chunk says. So who passes a chunk on need not parse it again.
+pub(in super::super) struct Top<'a> {
+    pub(in super::super) id: Option<&'a str>,
+    pub(in super::super) created: Option<&'a str>,
+    pub(in super::super) model: Option<&'a str>,
+    pub(in super::super) has_usage: bool,
+    /// Whether it says who speaks.
+    pub(in super::super) has_role: bool,
+    /// Whether it has anything with numbers that count over the whole answer: calls, details of reasoning.
+    pub(in super::super) has_numbers: bool,
+}
+
+impl<'a> Top<'a> {
+    fn of(chunk: &Chunk<'a>) -> Self {
+        let choices = || chunk.choices.iter().flatten();
+        let said = || choices().flat_map(|choice| [&choice.delta, &choice.message]).flatten();
+        Self {
+            id: chunk.id.as_ref().map(|id| id.0.get()),
+            created: chunk.created.map(RawValue::get),
+            model: chunk.model.as_ref().map(|model| model.0.get()),
+            has_usage: chunk.usage.is_some() || chunk.x_groq.is_some(),
+            has_role: said().any(|said| said.role.is_some()),
+            has_numbers: said().any(Said::has_numbers),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -72,31 +123,43 @@ pub(crate) struct Decoder {
 
 impl StreamDecoder for Decoder {
     fn decode(&mut self, event: &str, data: &[u8], out: &mut Vec<StreamEvent>) -> Result<(), Fault> {
+        self.read(event, data, out).map(drop)
+    }
+}
+
+impl Decoder {
+    /// Decodes an event, and tells what stands at the top of its chunk, if it is one.
+    pub(in super::super) fn read<'a>(
+        &mut self,
+        event: &str,
+        data: &'a [u8],
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<Option<Top<'a>>, Fault> {
         self.calls.begin_chunk();
         let data = data.trim_ascii();
         if self.phase == Phase::Over || data.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         if data == b"[DONE]" {
             self.close_all(out)?;
             self.phase = Phase::Over;
             out.push(StreamEvent::End);
-            return Ok(());
+            return Ok(None);
         }
         if event == "error" {
             out.push(StreamEvent::Error(error::error_in_answer(data)));
-            return Ok(());
+            return Ok(None);
         }
-        let chunk: Chunk<'_> = parse(data, "a chunk of the provider's stream")?;
+        let chunk: Chunk<'a> = parse(data, "a chunk of the provider's stream")?;
         if chunk.error.is_some() || (chunk.choices.is_none() && error::is_bare_error(data)) {
             out.push(StreamEvent::Error(error::error_in_answer(data)));
-            return Ok(());
+            return Ok(None);
         }
-        self.chunk(chunk, out)
+        let top = Top::of(&chunk);
+        self.chunk(chunk, out)?;
+        Ok(Some(top))
     }
-}
 
-impl Decoder {
     /// The calls, as far as they are known.
     pub(in super::super) const fn calls(&self) -> &ToolCalls {
         &self.calls
@@ -107,9 +170,10 @@ impl Decoder {
         let choice = chunk.choices.into_iter().flatten().find(|choice| choice.index.unwrap_or(0) == 0);
         if self.phase == Phase::Silent && choice.is_some() {
             self.phase = Phase::Speaking;
-            let id = chunk.id.unwrap_or_default();
+            let read = |word: Option<Word<'_>>| word.map(|word| word.read()).transpose();
+            let id = read(chunk.id)?.unwrap_or_default();
             self.calls.name_answer(&id);
-            out.push(StreamEvent::Start { id, model: chunk.model.unwrap_or_default() });
+            out.push(StreamEvent::Start { id, model: read(chunk.model)?.unwrap_or_default() });
         }
         if let Some(Choice { delta, message, finish_reason: word, .. }) = choice
             && self.phase == Phase::Speaking
@@ -125,8 +189,14 @@ impl Decoder {
                 out.push(StreamEvent::Finish { reason, stop_sequence: None });
             }
         }
-        let usage = chunk.usage.or(chunk.x_groq.and_then(|groq| groq.usage));
-        out.extend(usage.map(|usage| StreamEvent::Usage(usage.to_model())));
+        let usage = match chunk.usage {
+            Some(raw) => Some(
+                serde_json::from_str(raw.get())
+                    .map_err(|error| unreadable("the usage in the provider's stream", &error))?,
+            ),
+            None => chunk.x_groq.and_then(|groq| groq.usage),
+        };
+        out.extend(usage.map(|usage: Usage| StreamEvent::Usage(usage.to_model())));
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 use baton_model::{Delta, Dialect, FinishReason, PartStart, RawJson, StreamEvent, Usage};
 use serde::Serialize;
 
+use super::super::encode::WireAttached;
 use super::super::reasoning::Detail;
 use super::super::usage::WireUsage;
 use super::super::{encode_error, finish_word};
@@ -82,6 +83,8 @@ struct Fragment<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
     function: FragmentFunction<'a>,
+    #[serde(flatten)]
+    attached: WireAttached<'a>,
 }
 
 #[derive(Serialize)]
@@ -192,7 +195,13 @@ impl Encoder {
                 let number = self.tool_calls;
                 self.tool_calls += 1;
                 let function = FragmentFunction { name: Some(name), arguments: "" };
-                let fragment = Fragment { index: number, id: Some(id), kind: Some("function"), function };
+                let fragment = Fragment {
+                    index: number,
+                    id: Some(id),
+                    kind: Some("function"),
+                    function,
+                    attached: WireAttached(&[]),
+                };
                 self.write(&WireDelta::ToolCalls([fragment]), out);
                 Kind::ToolCall { number, has_arguments: false }
             }
@@ -218,6 +227,9 @@ impl Encoder {
             (Kind::ToolCall { number, has_arguments }, Delta::Arguments(arguments)) => {
                 *has_arguments = true;
                 arguments_of(*number, arguments)
+            }
+            (Kind::ToolCall { number, .. }, Delta::Attached(members)) => {
+                fragment(*number, "", WireAttached(members))
             }
             _ => return,
         };
@@ -287,6 +299,10 @@ impl Encoder {
 }
 
 const fn arguments_of(number: u32, arguments: &str) -> WireDelta<'_> {
+    fragment(number, arguments, WireAttached(&[]))
+}
+
+const fn fragment<'a>(number: u32, arguments: &'a str, attached: WireAttached<'a>) -> WireDelta<'a> {
     let function = FragmentFunction { name: None, arguments };
-    WireDelta::ToolCalls([Fragment { index: number, id: None, kind: None, function }])
+    WireDelta::ToolCalls([Fragment { index: number, id: None, kind: None, function, attached }])
 }

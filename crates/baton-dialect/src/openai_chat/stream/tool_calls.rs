@@ -7,7 +7,7 @@
 //! - Start with [`ToolCalls::fragment`].
 //! - **Invariant:** calls are opened in the order in which they first appeared.
 
-use baton_model::{Delta, Fault, PartStart, StreamEvent};
+use baton_model::{Delta, Fault, PartStart, RawJson, StreamEvent};
 
 use super::super::answer::missing_call_id;
 use super::super::malformed;
@@ -32,6 +32,8 @@ struct Call {
     name: String,
     /// Arguments that came before the name.
     early: String,
+    /// What its maker put beside it, until it is told.
+    attached: Vec<(String, RawJson)>,
     stage: Stage,
 }
 
@@ -73,6 +75,7 @@ impl ToolCalls {
     /// Adds a fragment of `delta.tool_calls`.
     pub(super) fn fragment(&mut self, call: ToolCall<'_>, next_part: &mut u32, out: &mut Vec<StreamEvent>) {
         let is_function = call.kind.as_ref().is_none_or(|kind| kind.0 == "function");
+        let attached = call.attached();
         let id = call.id.unwrap_or_default();
         // A fragment of a custom tool's call: only an upstream of the client's own dialect has those.
         if call.function.is_none() && (id.is_empty() || !is_function) {
@@ -83,6 +86,7 @@ impl ToolCalls {
         let says_type = call.kind.is_some();
         let at = self.find(call.index, &id, says_type);
         self.add(at, &id, &function, next_part, out);
+        self.attach(at, attached, out);
     }
 
     /// Adds a fragment of `delta.function_call`, the old form with one call and no id.
@@ -143,6 +147,16 @@ impl ToolCalls {
         }
     }
 
+    /// What belongs to a call that is open is told at once, else when it opens.
+    fn attach(&mut self, at: usize, attached: Vec<(String, RawJson)>, out: &mut Vec<StreamEvent>) {
+        let Some(call) = self.calls.get_mut(at).filter(|_| !attached.is_empty()) else { return };
+        match call.stage {
+            Stage::Pending => call.attached.extend(attached),
+            Stage::Open(index) => out.push(StreamEvent::Delta { index, delta: Delta::Attached(attached) }),
+            Stage::Closed(_) => {}
+        }
+    }
+
     /// Opens this call and those that appeared before it, as far as they have a name.
     fn open_until(&mut self, at: usize, next_part: &mut u32, out: &mut Vec<StreamEvent>) {
         let answer_id = &self.answer_id;
@@ -156,6 +170,10 @@ impl ToolCalls {
             let index = next(next_part);
             let part = PartStart::ToolCall { id: call.id.clone(), name: call.name.clone() };
             out.push(StreamEvent::PartStart { index, part });
+            if !call.attached.is_empty() {
+                let delta = Delta::Attached(std::mem::take(&mut call.attached));
+                out.push(StreamEvent::Delta { index, delta });
+            }
             if !call.early.is_empty() {
                 let delta = Delta::Arguments(std::mem::take(&mut call.early));
                 out.push(StreamEvent::Delta { index, delta });

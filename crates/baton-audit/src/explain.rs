@@ -1,10 +1,11 @@
 //! Says why an answer came from where it came: one sentence, and the table behind it, both made
 //! from the record and never by a model.
 
-use baton_audit::{
-    DecisionKind, DecisionView, Outcome, OutcomeStatus, OutcomeView, RunView, Shadow, ShadowResult,
-};
 use baton_policy::{Rejection, Row, Verdict};
+
+use crate::{
+    DecisionKind, DecisionView, Outcome, OutcomeStatus, OutcomeView, RunView, Shadow, ShadowResult, utc,
+};
 
 /// One sentence on a run.
 #[must_use]
@@ -71,7 +72,7 @@ pub fn table(run: &RunView) -> String {
         let width =
             inputs.candidates.iter().map(|candidate| candidate.target.to_string().len()).max().unwrap_or(0);
         for (candidate, row) in inputs.candidates.iter().zip(&view.decision.table) {
-            text += &format!("  {:width$}  {}\n", candidate.target.to_string(), verdict(row));
+            text += &format!("  {:width$}  {}\n", candidate.target.to_string(), verdict_text(row));
         }
         text += &view.decision.shadow.as_deref().map(shadow).unwrap_or_default();
     }
@@ -80,7 +81,7 @@ pub fn table(run: &RunView) -> String {
         let decision = &view.decision;
         text += &format!(
             "  {}  {:8}  {}  {}\n      {}\n      {}\n",
-            moment(decision.at_ms),
+            utc(decision.at_ms),
             decision.kind.as_str(),
             decision.id,
             target(view),
@@ -103,7 +104,8 @@ fn shadow(Shadow { policy, version, result }: &Shadow) -> String {
 }
 
 /// A row of a table, without its candidate.
-pub(crate) fn verdict(row: &Row) -> String {
+#[must_use]
+pub fn verdict_text(row: &Row) -> String {
     let score = row.score.map(|score| format!(", score {score}")).unwrap_or_default();
     match &row.verdict {
         Verdict::Selected => format!("selected{score}"),
@@ -159,12 +161,4 @@ fn recorded(outcome: &Outcome) -> String {
 
 fn millis(micros: u64) -> String {
     format!("{}.{:03} ms", micros / 1_000, micros % 1_000)
-}
-
-/// Milliseconds since 1970 as RFC 3339.
-pub(crate) fn moment(at_ms: u64) -> String {
-    i64::try_from(at_ms)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| at_ms.to_string(), |at| format!("{at:.3}"))
 }

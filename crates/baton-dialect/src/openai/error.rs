@@ -23,12 +23,12 @@ pub(crate) fn decode_error(status: u16, body: &[u8]) -> Fault {
 }
 
 /// The fault behind an error frame, or behind an error body that came with a 200.
-pub(super) fn error_in_answer(body: &[u8]) -> Fault {
+pub(crate) fn error_in_answer(body: &[u8]) -> Fault {
     fault(None, body)
 }
 
 /// Whether this is vLLM's form of an error, which has no `error` member.
-pub(super) fn is_bare_error(body: &[u8]) -> bool {
+pub(crate) fn is_bare_error(body: &[u8]) -> bool {
     serde_json::from_slice::<Value>(body)
         .is_ok_and(|value| value.get("object").and_then(Value::as_str) == Some("error"))
 }

@@ -1,0 +1,131 @@
+//! What the server answers to `baton audit` on the control socket.
+
+use axum::extract::{Path as UrlPath, State};
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use baton_audit::{DecisionView, DecisionsError, Lookup, OutcomeView, StoreError};
+use baton_model::{BootId, DecisionId, RunId};
+use serde_json::{Value, json};
+
+use super::SETTLING;
+use super::list::{Ask, Page, Row};
+use crate::control::{Control, Refused, record};
+
+/// The routes.
+pub(crate) fn router() -> Router<Control> {
+    Router::new()
+        .route("/audit/list", post(list))
+        .route("/audit/records/{id}", get(records))
+        .route("/audit/settle", post(settle))
+        .route("/audit/chains", get(chains))
+        .route("/audit/keys", get(keys))
+        .route("/audit/rotate-key", post(rotate_key))
+        .route("/audit/reproject/{boot}", post(reproject))
+}
+
+async fn list(State(control): State<Control>, Json(ask): Json<Ask>) -> Result<Json<Page>, Refused> {
+    let query = ask.query(control.ids.now_ms()).map_err(|why| Refused(StatusCode::BAD_REQUEST, why))?;
+    let page = control.decisions.list(&query).await.map_err(unreadable)?;
+    Ok(Json(Page { data: page.decisions.into_iter().map(row).collect(), has_more: page.has_more }))
+}
+
+/// The decision of an id, or all of a run.
+async fn records(
+    State(control): State<Control>,
+    UrlPath(id): UrlPath<String>,
+) -> Result<Json<Vec<Row>>, Refused> {
+    let views = match (id.parse::<DecisionId>(), id.parse::<RunId>()) {
+        (Ok(decision), _) => match control.decisions.get(decision).await.map_err(unreadable)? {
+            Lookup::Found(view) => vec![view],
+            Lookup::NotYetVisible | Lookup::NotFound => Vec::new(),
+        },
+        (_, Ok(run)) => match control.decisions.run(run).await.map_err(unreadable)? {
+            Lookup::Found(run) => run.decisions,
+            Lookup::NotYetVisible | Lookup::NotFound => Vec::new(),
+        },
+        _ => {
+            let why = format!("`{id}` is neither a decision (`dec_…`) nor a run (`run_…`)");
+            return Err(Refused(StatusCode::BAD_REQUEST, why));
+        }
+    };
+    if views.is_empty() {
+        return Err(Refused(StatusCode::NOT_FOUND, format!("there is no `{id}`")));
+    }
+    Ok(Json(views.into_iter().map(row).collect()))
+}
+
+fn row(view: DecisionView) -> Row {
+    let (status, outcome) = match view.outcome {
+        OutcomeView::NotExpected => ("none", None),
+        OutcomeView::Running => ("running", None),
+        OutcomeView::Crashed => ("crashed", None),
+        OutcomeView::Recorded(outcome) => (outcome.status.as_str(), Some(outcome)),
+    };
+    Row { decision: view.decision, status: status.to_owned(), outcome }
+}
+
+/// Signs where the chain stands, waits until the store has all of it, and says which keys signed.
+async fn settle(State(control): State<Control>) -> Result<Json<Value>, Refused> {
+    control.journal.checkpoint().await.map_err(|error| failed(error.into()))?;
+    let settled = control.relay.drain(SETTLING).await;
+    let Json(keys) = keys(State(control.clone())).await?;
+    Ok(Json(json!({
+        "settled": settled, "boot": control.journal.boot().to_string(), "keys": keys.get("data"),
+        "now_ms": control.ids.now_ms(),
+    })))
+}
+
+async fn chains(State(control): State<Control>) -> Result<Json<Value>, Refused> {
+    let chains = control.store.chains().await.map_err(away)?;
+    let rows: Vec<Value> = chains
+        .iter()
+        .map(|chain| {
+            json!({
+                "boot": chain.boot.to_string(), "at_ms": chain.at_ms, "version": chain.version,
+                "previous": chain.previous, "stopped_ms": chain.stopped_ms, "head": chain.head,
+            })
+        })
+        .collect();
+    Ok(Json(json!({"object": "list", "data": rows, "has_more": false})))
+}
+
+/// The public halves of all keys that have signed here, oldest first.
+async fn keys(State(control): State<Control>) -> Result<Json<Value>, Refused> {
+    let keys = control.signing.public_keys().map_err(failed)?;
+    let keys: Vec<String> = keys.iter().map(baton_audit::CheckpointKey::to_base64).collect();
+    Ok(Json(json!({"object": "list", "data": keys, "has_more": false})))
+}
+
+async fn rotate_key(State(control): State<Control>) -> Result<Json<Value>, Refused> {
+    record(&control, "audit.rotate_key", "signing", Value::Null).await?;
+    let key = control.signing.rotate(&control.journal).await.map_err(failed)?;
+    Ok(Json(json!({"public": key.public, "previous": key.previous, "at_ms": key.at_ms})))
+}
+
+async fn reproject(
+    State(control): State<Control>,
+    UrlPath(boot): UrlPath<String>,
+) -> Result<Json<Value>, Refused> {
+    let boot: BootId = boot.parse().map_err(|error: baton_model::IdError| {
+        Refused(StatusCode::BAD_REQUEST, format!("`{boot}` is no chain: {error}"))
+    })?;
+    record(&control, "audit.reproject", &boot.to_string(), Value::Null).await?;
+    let rows = control.upkeep.reproject(boot).await.map_err(away)?;
+    Ok(Json(json!({"chain": boot.to_string(), "rows": rows})))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
+fn failed(error: anyhow::Error) -> Refused {
+    Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
+fn unreadable(error: DecisionsError) -> Refused {
+    Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
+fn away(error: StoreError) -> Refused {
+    Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+}
