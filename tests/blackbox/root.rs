@@ -123,7 +123,7 @@ fn the_documentation_works_offline() {
 fn what_is_not_there_is_an_error_in_the_callers_dialect() {
     run(async {
         let fixture = Fixture::shared().await;
-        for path in ["/nothing", "/v1", "/v2/chat/completions", "/admin", "/v1/"] {
+        for path in ["/nothing", "/v1", "/v2/chat/completions", "/administrator", "/v1/"] {
             let answer = fixture.baton.get(path).await;
             assert_eq!(answer.openai_error(404)["type"], "invalid_request_error", "{path}");
         }
