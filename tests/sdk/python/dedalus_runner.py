@@ -112,9 +112,12 @@ def local(log):
     return search
 
 
-def searched(query, stream):
-    """The call and its result as the next request tells of them: streaming, the runner leaves the call out."""
-    call = "unknown_tool {}" if stream else f"search {json.dumps({'query': query})}"
+def searched(query, known=True):
+    """The call and its result as the next upstream hears of them.
+
+    Streaming, the runner leaves the call out: the gateway knows it of lists of models, and not of single ones.
+    """
+    call = f"search {json.dumps({'query': query})}" if known else "unknown_tool {}"
     return [f"assistant calls {call}", f"result: Found: {query}."]
 
 
@@ -150,7 +153,7 @@ def research_then_write(way):
         same([tools_of(one) for one in (asked, again)], [["search", TO_SONNET]] * 2, "tools of the researcher")
         same(tools_of(written), ["search", TO_MINI], "tools of the writer")
         same(told(asked), [f"user: {task}"], "the first request")
-        talk = [f"user: {task}", *searched("SpaceX", way[1])]
+        talk = [f"user: {task}", *searched("SpaceX")]
         same(told(again), talk, "the second request")
         same(told(written), talk + handed(TO_SONNET, "Claude writes better prose", MINI), "the writer's request")
         first, second = stage.runs(2)
@@ -271,7 +274,7 @@ def policy_between_steps(way):
         same(told(first), ["system: Answer in one sentence.", "user: Go"], "the first step")
         same((tools_of(second), second["max_tokens"]), (["search"], 64), "the second step's tools and settings")
         same("temperature" in second, False, "a setting of the first step in the second")
-        talk = ["user: Go", *searched("Mars", way[1]), "user: Name your sources."]
+        talk = ["user: Go", *searched("Mars", known=not way[1]), "user: Name your sources."]
         same(told(second), talk, "the second step")
         same(stage.story(2), [[f"1.1 select only_model {MINI}"], [f"1.1 select only_model {SONNET}"]], "decisions")
 
@@ -313,7 +316,7 @@ def tools_of_the_second_model(way):
         answer = run_runner(way, input="Tell me of Io", model=[MINI, SONNET], tools=[local(searches)])
         same((answer.text, searches), ("Io has volcanoes.", ["Io"]), "text, searches")
         same(len(stage.seen("openai")), 1, "requests to the first model")
-        talk = ["user: Tell me of Io", *searched("Io", way[1])]
+        talk = ["user: Tell me of Io", *searched("Io")]
         same(told(stage.seen("anthropic")[1]), talk, "the second request to Claude")
         first, second = stage.story(2)
         lines = [f"1.1 select first_in_order {MINI}", f"2.2 handoff handed_over {MINI} -> {SONNET}"]
@@ -356,7 +359,7 @@ def what_handoff_config_says(way):
         refused = "result: not handed over: the conversation has changed hands often enough. Answer yourself."
         same(second[-1], refused, "the answer to a hand-over too many")
         (story,) = stage.story(1)
-        same(story[-1], f"3.2 stay handoff_denied {SONNET}", "last decision")
+        same(story[-1], f"3.2 stay max_handoffs {SONNET}", "last decision")
 
 
 def create(way, **options):
