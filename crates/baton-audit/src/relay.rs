@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::block::BlockError;
 use crate::frame;
-use crate::journal::{Failpoint, Journal, JournalError, Mark, ReadLimit, Stretch};
+use crate::journal::{Failpoint, Journal, JournalError, Mark, ReadLimit, Receipt, Stretch};
 use crate::row::Batch;
 use crate::store::{AuditStore, StoreError};
 
@@ -182,9 +182,22 @@ impl Relay {
         }
     }
 
-    /// Moves what is synced now, and returns whether all of it was moved before the deadline.
+    /// Moves what is synced now, and returns whether all of it was moved before the deadline. Under
+    /// load there may always be more; [`Self::deliver`] waits for one record only.
     pub async fn drain(&self, deadline: Duration) -> bool {
-        let all = async {
+        self.move_until(deadline, |_known| false).await
+    }
+
+    /// Moves entries until the store has this synced record, and returns whether it has it before the
+    /// deadline.
+    pub async fn deliver(&self, receipt: Receipt, deadline: Duration) -> bool {
+        let boot = self.journal.boot();
+        self.move_until(deadline, |(of, seq)| of == boot && seq >= receipt.seq()).await
+    }
+
+    /// Moves entries until the store has what is enough, or nothing is left to move.
+    async fn move_until(&self, deadline: Duration, is_enough: impl Fn((BootId, u64)) -> bool) -> bool {
+        let moved = async {
             let mut backoff = self.options.min_backoff;
             loop {
                 match self.step().await {
@@ -192,9 +205,12 @@ impl Relay {
                     Ok(Step::Full | Step::Part) => backoff = self.options.min_backoff,
                     Err(error) => self.back_off(&error, &mut backoff).await,
                 }
+                if self.position.lock().await.known.is_some_and(&is_enough) {
+                    return;
+                }
             }
         };
-        timeout(deadline, all).await.is_ok()
+        timeout(deadline, moved).await.is_ok()
     }
 
     /// How it is doing.

@@ -10,14 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use baton_audit::{IdSource, Journal, VerifyReport};
-use baton_config::{Alerts as Settings, WebhookSettings};
-use baton_net::client::{ClientOptions, HttpClient};
-use baton_net::egress::Trust;
+use baton_config::Alerts as Settings;
 use baton_net::tasks::Tasks;
 use baton_net::webhook::Webhook;
 use serde_json::json;
+
+use crate::webhooks;
 
 /// How often it is looked at what could be wrong.
 const EVERY: Duration = Duration::from_secs(5);
@@ -74,7 +73,13 @@ impl Alerts {
         let limit_ms = u64::try_from(settings.relay_lag.as_millis()).unwrap_or(u64::MAX);
         let alert = |kind, limit| Alert { kind, limit, told: false, since_ms: 0, is: false };
         let alerts = [alert(Kind::RelayLag, limit_ms), alert(Kind::Disk, settings.disk_free)];
-        Ok(Self { webhook: webhook(&settings.webhook)?, journal, data_dir: data_dir.to_owned(), ids, alerts })
+        Ok(Self {
+            webhook: webhooks::alerts(&settings.webhook)?,
+            journal,
+            data_dir: data_dir.to_owned(),
+            ids,
+            alerts,
+        })
     }
 
     /// Looks and tells until the tasks are stopped.
@@ -146,7 +151,7 @@ pub(crate) async fn verify_failed(settings: &Settings, report: &VerifyReport) {
     let data = json!({"findings": findings, "count": report.findings.len()}).to_string();
     let sent = async {
         Ok::<_, anyhow::Error>(
-            webhook(&settings.webhook)?.send("audit.verify_failed", data.as_bytes()).await?,
+            webhooks::alerts(&settings.webhook)?.send("audit.verify_failed", data.as_bytes()).await?,
         )
     };
     if let Err(error) = sent.await {
@@ -155,11 +160,6 @@ pub(crate) async fn verify_failed(settings: &Settings, report: &VerifyReport) {
             "the finding could not be sent to `audit.alerts.webhook`"
         );
     }
-}
-
-fn webhook(settings: &WebhookSettings) -> anyhow::Result<Webhook> {
-    let client = HttpClient::new(ClientOptions::new(Trust::Operator))?;
-    Webhook::new(&settings.url, settings.secret.expose(), client).context("`audit.alerts.webhook`")
 }
 
 /// The room that is left for a process like this one.

@@ -15,12 +15,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baton_audit::{Checkpoint, Journal};
-use baton_config::{Checkpoints, WebhookSettings};
-use baton_net::client::{ClientOptions, HttpClient};
-use baton_net::egress::Trust;
+use baton_config::Checkpoints;
 use baton_net::tasks::Tasks;
 use baton_net::webhook::Webhook;
 use tokio::sync::watch;
+
+use crate::webhooks;
 
 /// The pause after a failure; it doubles up to `MAX_PAUSE`.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
@@ -68,7 +68,13 @@ impl Sinks {
     /// Gives every checkpoint of the journal to the sinks of the configuration.
     pub(crate) fn start(settings: &Checkpoints, journal: &Journal, tasks: &Tasks) -> anyhow::Result<Self> {
         let file = settings.file.clone().map(Sink::File);
-        let webhook = settings.webhook.as_ref().map(webhook).transpose()?.map(Box::new).map(Sink::Webhook);
+        let webhook = settings
+            .webhook
+            .as_ref()
+            .map(webhooks::checkpoints)
+            .transpose()?
+            .map(Box::new)
+            .map(Sink::Webhook);
         let kept = file
             .into_iter()
             .chain(webhook)
@@ -96,12 +102,6 @@ impl Sinks {
         };
         tokio::time::timeout(deadline, all).await.unwrap_or(false)
     }
-}
-
-/// A webhook of the configuration, which says where; its URL may be a private one.
-pub(crate) fn webhook(settings: &WebhookSettings) -> anyhow::Result<Webhook> {
-    let client = HttpClient::new(ClientOptions::new(Trust::Operator))?;
-    Webhook::new(&settings.url, settings.secret.expose(), client).context("`audit.checkpoints.webhook`")
 }
 
 /// Carries checkpoints to one sink.

@@ -14,7 +14,6 @@ use baton_model::Secret;
 use clap::CommandFactory;
 use serde_json::{Value, json};
 
-use crate::checkpoints::webhook;
 use crate::cli::{
     Cli, Command, KeysCommand, McpCommand, ModelsCommand, Place, PolicyCommand, TargetsCommand,
 };
@@ -23,7 +22,7 @@ use crate::models::Which;
 use crate::output::{json as print_json, line, note, problem};
 use crate::plans::Asked;
 use crate::versions::{self, Act};
-use crate::{mcp, models, plans, serve, telemetry};
+use crate::{mcp, models, plans, serve, telemetry, webhooks};
 
 /// Where the configuration comes from: the named file, or `baton.yaml` where it is there.
 fn sources(place: Place) -> Sources {
@@ -193,9 +192,7 @@ fn check(sources: &Sources, json: bool) -> ExitCode {
     match Config::load(sources) {
         Ok(config) => {
             let built = crate::settings::settings(&config).map(drop);
-            let sinks =
-                || config.audit.checkpoints.webhook.as_ref().map_or(Ok(()), |it| webhook(it).map(drop));
-            if let Err(error) = built.and_then(|()| sinks()) {
+            if let Err(error) = built.and_then(|()| webhooks::check(&config)) {
                 let text = format!("{error:#}");
                 if json {
                     print_json(&json!({"ok": false, "mistakes": [{"message": text}]}));

@@ -26,6 +26,7 @@ mod signing;
 mod status;
 mod telemetry;
 mod versions;
+mod webhooks;
 
 fn main() -> ExitCode {
     // One TLS provider for the process; a second `main` does not exist, so this cannot fail.

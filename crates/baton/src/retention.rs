@@ -69,8 +69,8 @@ impl Retention {
             return Ok(droppable);
         }
         let Droppable { before_ms, heads, decisions } = droppable.clone();
-        self.journal.sign_drop(before_ms, heads, decisions).await?;
-        if !self.relay.drain(SETTLING).await {
+        let signed = self.journal.sign_drop(before_ms, heads, decisions).await?;
+        if !self.relay.deliver(signed, SETTLING).await {
             bail!("the store did not take the record that says what is dropped");
         }
         self.store.drop_before(&droppable).await?;

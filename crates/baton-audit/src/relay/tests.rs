@@ -109,6 +109,31 @@ async fn nothing_is_deleted_before_the_store_has_it() {
 }
 
 #[tokio::test]
+async fn one_record_is_delivered_without_waiting_for_what_came_after_it() {
+    let (journal, _dir) = journal();
+    write(&journal, 0..2).await;
+    let signed = journal.sign_drop(1, Vec::new(), 0).await.unwrap();
+    write(&journal, 2..20).await;
+    let store = Arc::new(MemoryStore::default());
+    let relay = relay(&journal, &store);
+    assert!(relay.deliver(signed, DEADLINE).await);
+    let last = store.numbers(journal.boot()).last().copied().unwrap();
+    assert!((signed.seq()..journal.head().seq).contains(&last), "{last}");
+    assert!(relay.deliver(signed, DEADLINE).await, "what is there is delivered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_is_not_delivered_while_the_store_is_away() {
+    let (journal, _dir) = journal();
+    let signed = journal.sign_drop(1, Vec::new(), 0).await.unwrap();
+    let store = Arc::new(MemoryStore::with_moods([Mood::Hang]));
+    let options = RelayOptions { commit_timeout: DEADLINE, ..OPTIONS };
+    let relay = Relay::new(Arc::clone(&journal), Arc::clone(&store) as Arc<dyn AuditStore>, options);
+    assert!(!relay.deliver(signed, DEADLINE / 2).await);
+    assert_eq!(store.numbers(journal.boot()), Vec::<u64>::new());
+}
+
+#[tokio::test]
 async fn a_running_relay_moves_what_is_synced_and_can_be_stopped_in_a_commit() {
     let (journal, _dir) = journal();
     let store = Arc::new(MemoryStore::default());
