@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::support::{Answer, Baton, Home, Output, baton, finished, run, until};
+use super::support::{Answer, Baton, Home, Hook, Output, baton, finished, run, until};
 use super::v1::text;
 
 const OUTSIDE: &str = "audit: { checkpoints: { file: ./checkpoints.ndjson } }\nproviders: {}\n";
@@ -33,7 +33,12 @@ fn a_log_is_checked_with_a_server_and_without() {
 #[test]
 fn a_log_that_was_rolled_back_is_found_by_a_checkpoint_from_outside_alone() {
     run(async {
-        let mut server = asked(OUTSIDE, 1).await;
+        let hook = Hook::new();
+        let config = format!(
+            "audit: {{ checkpoints: {{ file: ./checkpoints.ndjson }}, alerts: {{ webhook: {} }} }}\nproviders: {{}}\n",
+            hook.settings()
+        );
+        let mut server = asked(&config, 1).await;
         stop(&mut server).await;
         let home = server.home.clone();
         let before = home.data().with_file_name("before");
@@ -49,6 +54,11 @@ fn a_log_that_was_rolled_back_is_found_by_a_checkpoint_from_outside_alone() {
         assert!(alone.err.contains(NOT_CHECKED), "{alone:?}");
         let held = verify(&home, &["--checkpoints", "checkpoints.ndjson", "--json"]).await.expect(1).json();
         assert_eq!(held["clean"], false, "{held}");
+        // Who watches over it is told.
+        let (_head, body) = hook.message().await;
+        let message: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(message["type"], "audit.verify_failed", "{body}");
+        assert_eq!(message["data"]["count"].as_u64(), held["findings"].as_array().map(|it| it.len() as u64));
     });
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 mod baton;
 mod fixture;
+mod hook;
 mod raw;
 mod sse;
 
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 pub(super) use answer::{Answer, sent};
 pub(super) use baton::{Baton, Home, Output, baton, finished};
 pub(super) use fixture::{Fixture, unique};
+pub(super) use hook::Hook;
 pub(super) use raw::{Raw, exchange, status_of};
 pub(super) use sse::{chat_text, chunks, events, messages_text};
 

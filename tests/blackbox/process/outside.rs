@@ -1,12 +1,9 @@
 //! What leaves the audit log: files for others, and alerts.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
-
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::blackbox::support::{Baton, Home, run};
+use crate::blackbox::support::{Baton, Home, Hook, baton, run};
 
 #[test]
 fn every_decision_and_outcome_is_in_the_files_of_the_export_after_a_stop() {
@@ -39,17 +36,12 @@ fn every_decision_and_outcome_is_in_the_files_of_the_export_after_a_stop() {
 #[test]
 fn a_disk_with_too_little_room_is_told_to_the_webhook() {
     run(async {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/alerts", listener.local_addr().expect("an address"));
-        let receiver = std::thread::spawn(move || take(&listener));
+        let hook = Hook::new();
         // No disk has so much room.
-        let config = format!(
-            "audit: {{ alerts: {{ webhook: {{ url: \"{url}\", \
-             secret: \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }}, disk_free: 8000000GiB }} }}"
-        );
+        let config =
+            format!("audit: {{ alerts: {{ webhook: {}, disk_free: 8000000GiB }} }}", hook.settings());
         let server = Baton::start(&config).await;
-        let (head, body) =
-            tokio::task::spawn_blocking(|| receiver.join()).await.expect("a task").expect("a message");
+        let (head, body) = hook.message().await;
         assert!(head.contains("webhook-signature: v1,") && head.contains("webhook-id: msg_"), "{head}");
         let message: Value = serde_json::from_str(&body).expect("JSON");
         assert_eq!(message["type"], "audit.disk", "{body}");
@@ -59,22 +51,28 @@ fn a_disk_with_too_little_room_is_told_to_the_webhook() {
     });
 }
 
+#[test]
+fn a_checkpoint_that_a_webhook_took_is_checked_against_the_log() {
+    run(async {
+        let hook = Hook::new();
+        let config = format!("audit: {{ checkpoints: {{ webhook: {} }} }}", hook.settings());
+        let mut server = Baton::start(&config).await;
+        let (_head, body) = hook.message().await;
+        let message: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(message["type"], "audit.checkpoint", "{body}");
+        // What it got, as it got it, is what the command takes.
+        std::fs::write(server.home.config().with_file_name("kept.ndjson"), &body).expect("a file");
+        server.signal(Signal::TERM);
+        assert_eq!(server.ended().await, Some(0));
+        let verify = ["audit", "verify", "--json", "--checkpoints", "kept.ndjson"];
+        assert_eq!(baton(&server.home, &verify).await.expect(0).json()["clean"], true);
+        std::fs::remove_file(server.home.data().join("baton.db")).expect("the store");
+        assert_eq!(baton(&server.home, &verify).await.expect(1).json()["clean"], false);
+    });
+}
+
 /// A member of all lines of a kind.
 fn of_kind(lines: &[Value], kind: &str, member: &str) -> Vec<String> {
     let lines = lines.iter().filter(|line| line["record"] == kind);
     lines.map(|line| line[member].as_str().unwrap_or_default().to_owned()).collect()
-}
-
-/// Takes one message and says that it was taken.
-fn take(listener: &TcpListener) -> (String, String) {
-    let mut stream = BufReader::new(listener.accept().expect("a connection").0);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        assert_ne!(stream.read_line(&mut head).expect("a line"), 0, "the sender left");
-    }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).expect("a length");
-    let mut body = vec![0; length.parse().expect("a number")];
-    stream.read_exact(&mut body).expect("a body");
-    stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\n\r\n").expect("an answer");
-    (head, String::from_utf8(body).expect("text"))
 }
