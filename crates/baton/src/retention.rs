@@ -77,3 +77,6 @@ impl Retention {
         Ok(droppable)
     }
 }
+
+#[cfg(test)]
+mod tests;
