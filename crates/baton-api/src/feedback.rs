@@ -99,6 +99,7 @@ impl FeedbackDesk {
         let not_recordable =
             || ApiError::unavailable("the audit log cannot take a record at the moment", "audit_unavailable");
         if let Some(comment) = comment {
+            let comment = baton_audit::redact(comment);
             let sealed = self.sealer.seal(&seal_context(&feedback), comment.as_bytes());
             feedback.comment = Some(STANDARD.encode(sealed.map_err(|_no_random| not_recordable())?));
         }

@@ -24,6 +24,7 @@ mod journal;
 mod params;
 mod question;
 mod record;
+mod redact;
 mod relay;
 mod replay;
 mod row;
@@ -60,6 +61,7 @@ pub use record::{
     HandoffNote, Labels, Outcome, OutcomeStatus, PackageNote, Record, Shadow, ShadowResult, SigningKey,
     ToolNote, UsageSource,
 };
+pub use redact::redact;
 pub use relay::{Relay, RelayHealth, RelayOptions};
 pub use replay::{NotReplayable, Replay, Replayer, WhatIf, choose};
 pub use row::{Batch, DecisionRow, DroppedRow, FeedbackRow, OutcomeRow};

@@ -335,6 +335,7 @@ impl Engine {
         prepared: &Prepared,
     ) -> Box<HandoffNote> {
         let said = note.said.as_deref().and_then(|said| {
+            let said = baton_audit::redact(said);
             let sealed = self.sealer.seal(&seal_context(decision), said.as_bytes()).ok()?;
             Some(BASE64_STANDARD.encode(sealed))
         });

@@ -101,6 +101,18 @@ pub(crate) enum Command {
         #[arg(long)]
         live: bool,
     },
+    /// Print what to set so that a client asks this gateway; without a name, which clients there are.
+    Connect {
+        /// The client.
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(crate::connect::names()))]
+        client: Option<String>,
+        /// A model, route or agent.
+        #[arg(long, value_name = "MODEL", value_parser = model_pattern)]
+        model: Option<String>,
+        /// Where the client reaches the gateway, if not where it listens.
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
     /// Print the OpenAPI document
     Openapi,
     /// Print a completion script for a shell
@@ -363,7 +375,7 @@ pub(crate) enum RoleArg {
 }
 
 /// A model's name, which may end in `*`.
-fn model_pattern(text: &str) -> Result<String, NameError> {
+pub(crate) fn model_pattern(text: &str) -> Result<String, NameError> {
     text.parse::<ModelName>().map(String::from)
 }
 

@@ -50,6 +50,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             line(&baton_api::openapi(baton_admin::openapi()).to_pretty_json()?);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Connect { client, model, url } => {
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
+            crate::connect::run(&config, client.as_deref(), model.as_deref(), url.as_deref(), json);
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "baton", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -12,6 +12,7 @@ mod audit;
 mod checkpoints;
 mod cli;
 mod commands;
+mod connect;
 mod control;
 mod core;
 mod doctor;
