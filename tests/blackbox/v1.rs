@@ -5,6 +5,7 @@ mod chat_completions;
 mod count_tokens;
 mod decisions;
 pub(super) mod idempotency;
+mod invoices;
 mod messages;
 mod models;
 mod passed;

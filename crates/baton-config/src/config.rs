@@ -152,8 +152,8 @@ pub struct Model {
     /// - `aliases`: other names for it, beside the catalogue's.
     /// - `strengths`: what it is good at, from 0 to 1. Each that is given wins over the catalogue's.
     /// - `attributes`: what it offers to `agent_attributes`, from 0 to 1, likewise.
-    /// - `price`: US dollars per million tokens: `input`, `output`, and if they differ `cached_input`
-    ///   and `cache_write`. Taken as a whole.
+    /// - `price`: US dollars per million tokens: `input`, `output`, and if they differ `cached_input`,
+    ///   `cache_write` and `cache_write_1h`. Taken as a whole.
     /// - `capabilities` (`vision`, `audio`, `tools`, `structured_output`, `logprobs`, `reasoning`, each
     ///   `true` or `false`), `context_window` and `max_output_tokens`. What nobody says is unknown, and
     ///   tried.

@@ -73,10 +73,18 @@ pub struct Usage {
     pub cached_input_tokens: u64,
     /// Input tokens written to a prompt cache.
     pub cache_write_tokens: u64,
+    /// Those of them that are to be kept for an hour, where that has a price of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_1h_tokens: u64,
     /// All output tokens, reasoning included.
     pub output_tokens: u64,
     /// Output tokens spent on reasoning.
     pub reasoning_tokens: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl AddAssign for Usage {
@@ -85,6 +93,7 @@ impl AddAssign for Usage {
         self.input_tokens += other.input_tokens;
         self.cached_input_tokens += other.cached_input_tokens;
         self.cache_write_tokens += other.cache_write_tokens;
+        self.cache_write_1h_tokens += other.cache_write_1h_tokens;
         self.output_tokens += other.output_tokens;
         self.reasoning_tokens += other.reasoning_tokens;
     }
@@ -97,6 +106,7 @@ impl Usage {
         self.input_tokens = self.input_tokens.max(later.input_tokens);
         self.cached_input_tokens = self.cached_input_tokens.max(later.cached_input_tokens);
         self.cache_write_tokens = self.cache_write_tokens.max(later.cache_write_tokens);
+        self.cache_write_1h_tokens = self.cache_write_1h_tokens.max(later.cache_write_1h_tokens);
         self.output_tokens = self.output_tokens.max(later.output_tokens);
         self.reasoning_tokens = self.reasoning_tokens.max(later.reasoning_tokens);
     }

@@ -44,6 +44,9 @@ pub struct Price {
     pub cached_input: Option<NanoUsd>,
     /// Input tokens written to a prompt cache; without a value the input price holds.
     pub cache_write: Option<NanoUsd>,
+    /// Those of them that are kept for an hour; without a value they cost as the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<NanoUsd>,
 }
 
 impl Price {
@@ -52,11 +55,14 @@ impl Price {
     pub fn cost(&self, usage: &Usage) -> NanoUsd {
         let cached = usage.cached_input_tokens.min(usage.input_tokens);
         let written = usage.cache_write_tokens.min(usage.input_tokens - cached);
+        let long = usage.cache_write_1h_tokens.min(written);
         let plain = usage.input_tokens - cached - written;
+        let write = self.cache_write.unwrap_or(self.input);
         let rows = [
             (plain, self.input),
             (cached, self.cached_input.unwrap_or(self.input)),
-            (written, self.cache_write.unwrap_or(self.input)),
+            (written - long, write),
+            (long, self.cache_write_1h.unwrap_or(write)),
             (usage.output_tokens, self.output),
         ];
         let costs = rows.iter().map(|(tokens, price)| u128::from(*tokens) * u128::from(price.0));
@@ -76,6 +82,7 @@ mod tests {
             output: NanoUsd(600_000_000),
             cached_input: Some(NanoUsd(75_000_000)),
             cache_write: None,
+            cache_write_1h: None,
         };
         let usage =
             Usage { input_tokens: 1_000, cached_input_tokens: 400, output_tokens: 10, ..Usage::default() };

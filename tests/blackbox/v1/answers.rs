@@ -185,3 +185,10 @@ fn anthropic_tokens(usage: &Value) -> Option<(u64, u64, u64)> {
 pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
+
+/// A decimal number of dollars in billionths.
+pub(crate) fn nano_usd(value: &Value) -> u64 {
+    let text = text(value);
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    format!("{whole}{part:0<9}").parse().unwrap_or_else(|_| panic!("no amount: {value}"))
+}

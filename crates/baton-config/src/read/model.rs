@@ -120,8 +120,9 @@ fn trained_model(text: &str) -> Result<String, Wrong> {
 
 fn read_price(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Price> {
     let mut section = reader.section(at)?;
-    let taken = ["input", "output", "cached_input", "cache_write"].map(|key| reader.take(&mut section, key));
-    let [input, output, cached_input, cache_write] =
+    let taken = ["input", "output", "cached_input", "cache_write", "cache_write_1h"]
+        .map(|key| reader.take(&mut section, key));
+    let [input, output, cached_input, cache_write, cache_write_1h] =
         taken.each_ref().map(|at| at.as_ref().and_then(|at| reader.read(at, dollars)).map(NanoUsd));
     for (key, at) in ["input", "output"].into_iter().zip(&taken) {
         if at.is_none() {
@@ -129,7 +130,7 @@ fn read_price(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Price> {
         }
     }
     reader.finish(section);
-    Some(Price { input: input?, output: output?, cached_input, cache_write })
+    Some(Price { input: input?, output: output?, cached_input, cache_write, cache_write_1h })
 }
 
 fn read_capabilities(reader: &mut Reader<'_>, model: &mut Section<'_>) -> Capabilities {

@@ -18,6 +18,10 @@ impl UsageIn {
                 .saturating_add(cache_write_tokens),
             cached_input_tokens,
             cache_write_tokens,
+            cache_write_1h_tokens: self
+                .cache_creation
+                .and_then(|written| written.ephemeral_1h_input_tokens)
+                .unwrap_or(0),
             output_tokens: self.output_tokens.unwrap_or(0),
             reasoning_tokens: self
                 .output_tokens_details
@@ -31,6 +35,7 @@ impl UsageIn {
         self.input_tokens = later.input_tokens.or(self.input_tokens);
         self.cache_creation_input_tokens =
             later.cache_creation_input_tokens.or(self.cache_creation_input_tokens);
+        self.cache_creation = later.cache_creation.or(self.cache_creation);
         self.cache_read_input_tokens = later.cache_read_input_tokens.or(self.cache_read_input_tokens);
         self.output_tokens = later.output_tokens.or(self.output_tokens);
         self.output_tokens_details = later.output_tokens_details.or(self.output_tokens_details);

@@ -37,27 +37,25 @@ struct CompletionDetails {
 impl Usage {
     pub(super) fn to_model(&self) -> baton_model::Usage {
         let prompt = self.prompt_tokens_details.as_ref();
+        let cached = prompt
+            .map_or(0, |details| details.cached_tokens.tokens())
+            .max(self.prompt_cache_hit_tokens.tokens());
+        let written = prompt.map_or(0, |details| details.cache_write_tokens.tokens());
+        let input = self.prompt_tokens.tokens();
+        let told = self.completion_tokens.tokens();
         let reasoning =
             self.completion_tokens_details.as_ref().map_or(0, |details| details.reasoning_tokens.tokens());
-        let apart = self
-            .prompt_tokens
-            .tokens()
-            .saturating_add(self.completion_tokens.tokens())
-            .saturating_add(reasoning);
-        // xAI counts reasoning beside the completion, and only the total tells.
-        let output = if reasoning > 0 && self.total_tokens.tokens() == apart {
-            self.completion_tokens.tokens().saturating_add(reasoning)
-        } else {
-            self.completion_tokens.tokens()
-        };
+        // xAI counts reasoning beside the completion, and Google's thoughts are in the total alone.
+        let more = self.total_tokens.tokens().saturating_sub(input.saturating_add(told));
+        let thought =
+            if more == reasoning || (reasoning == 0 && cached == 0 && written == 0) { more } else { 0 };
         baton_model::Usage {
-            input_tokens: self.prompt_tokens.tokens(),
-            cached_input_tokens: prompt
-                .map_or(0, |details| details.cached_tokens.tokens())
-                .max(self.prompt_cache_hit_tokens.tokens()),
-            cache_write_tokens: prompt.map_or(0, |details| details.cache_write_tokens.tokens()),
-            output_tokens: output,
-            reasoning_tokens: reasoning,
+            input_tokens: input,
+            cached_input_tokens: cached,
+            cache_write_tokens: written,
+            output_tokens: told.saturating_add(thought),
+            reasoning_tokens: reasoning.max(thought),
+            ..baton_model::Usage::default()
         }
     }
 }

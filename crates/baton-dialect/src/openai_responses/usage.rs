@@ -37,6 +37,7 @@ impl Usage {
             cached_input_tokens: input.map_or(0, |details| details.cached_tokens.tokens()),
             cache_write_tokens: input.map_or(0, |details| details.cache_write_tokens.tokens()),
             output_tokens: self.output_tokens.tokens(),
+            cache_write_1h_tokens: 0,
             reasoning_tokens: self
                 .output_tokens_details
                 .as_ref()

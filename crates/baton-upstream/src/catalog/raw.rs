@@ -82,6 +82,7 @@ struct RawPrice {
     output: String,
     cached_input: Option<String>,
     cache_write: Option<String>,
+    cache_write_1h: Option<String>,
     up_to_input_tokens: Option<u64>,
     note: Option<String>,
     source: RawSource,
@@ -162,6 +163,7 @@ fn price(raw: &RawPrice) -> Result<Price, CatalogError> {
         output: dollars(&raw.output)?,
         cached_input: raw.cached_input.as_deref().map(dollars).transpose()?,
         cache_write: raw.cache_write.as_deref().map(dollars).transpose()?,
+        cache_write_1h: raw.cache_write_1h.as_deref().map(dollars).transpose()?,
     })
 }
 

@@ -28,8 +28,13 @@ fn a_price_of_the_catalogue_says_where_it_was_read() {
 
 #[test]
 fn a_price_of_the_file_is_the_files() {
-    let price =
-        Price { input: NanoUsd(1), output: NanoUsd(2_000_000_000), cached_input: None, cache_write: None };
+    let price = Price {
+        input: NanoUsd(1),
+        output: NanoUsd(2_000_000_000),
+        cached_input: None,
+        cache_write: None,
+        cache_write_1h: None,
+    };
     let shown = check("claude-3-opus", Some(price));
     let wanted =
         "  price         $0.000000001 in, $2.00 out, per million tokens\n  read from     the configuration\n";

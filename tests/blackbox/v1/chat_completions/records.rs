@@ -1,10 +1,10 @@
 //! What the record says of a request: who was considered, what was lost on the way, whose it was, what it cost.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::BOTH;
 use crate::blackbox::support::{Fixture, run, sent};
-use crate::blackbox::v1::answers::text;
+use crate::blackbox::v1::answers::{nano_usd, text};
 
 const MODELS: &str = "
 models:
@@ -253,13 +253,6 @@ fn times_and_sizes_fit_together() {
         assert!(text(&outcome["upstream_id"]).starts_with("chatcmpl-fake"), "{outcome}");
         assert_eq!(outcome["upstream_model"], "fake", "{outcome}");
     });
-}
-
-/// A decimal number of dollars in billionths.
-fn nano_usd(value: &Value) -> u64 {
-    let text = text(value);
-    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
-    format!("{whole}{part:0<9}").parse().unwrap_or_else(|_| panic!("no amount: {value}"))
 }
 
 #[test]

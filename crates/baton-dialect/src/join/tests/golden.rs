@@ -12,6 +12,7 @@ const SUM: Usage = Usage {
     input_tokens: 30,
     cached_input_tokens: 12,
     cache_write_tokens: 0,
+    cache_write_1h_tokens: 0,
     output_tokens: 9,
     reasoning_tokens: 0,
 };

@@ -223,6 +223,7 @@ fn usage_and_model_stand_in_the_last_event() {
         input_tokens: 9,
         cached_input_tokens: 4,
         cache_write_tokens: 1,
+        cache_write_1h_tokens: 0,
         output_tokens: 5,
         reasoning_tokens: 2,
     };
