@@ -222,6 +222,40 @@ fn a_table_for_spreadsheets_holds_no_formula() {
     });
 }
 
+#[test]
+fn a_copy_is_a_backup_that_restores_log_and_keys() {
+    run(async {
+        let mut server = asked("auth: { required: false }", 3).await;
+        let home = server.home.clone();
+        let made = baton(&home, &["keys", "create", "app", "--json"]).await.expect(0).json();
+        // Beside the running server, and again when it has stopped: only what is new goes over.
+        for _ in 0..2 {
+            let copied = baton(&home, &["store", "copy", "--to", "backup.db"]).await.expect(0);
+            assert!(copied.out.contains("nothing was found"), "{copied:?}");
+            ask(&server, 2).await;
+        }
+        stop(&mut server).await;
+        baton(&home, &["store", "copy", "--to", "backup.db"]).await.expect(0);
+        let list = ["audit", "list", "--json", "--limit", "100"];
+        let before = baton(&home, &list).await.expect(0).json();
+        assert_eq!(before.as_array().map(Vec::len), Some(7), "{before}");
+
+        for lost in ["baton.db", "baton.db-wal", "baton.db-shm"] {
+            drop(std::fs::remove_file(home.data().join(lost)));
+        }
+        let restored = baton(&home, &["store", "copy", "--from", "backup.db"]).await.expect(0);
+        assert!(restored.out.contains("nothing was found"), "{restored:?}");
+        assert_eq!(baton(&home, &list).await.expect(0).json(), before);
+        let keys = baton(&home, &["keys", "list", "--json"]).await.expect(0).json();
+        assert_eq!(keys[0]["id"], made["id"], "{keys}");
+
+        let refused = baton(&home, &["store", "copy", "--from", "nowhere.db"]).await.expect(1);
+        assert!(refused.err.contains("there is no `nowhere.db`"), "{refused:?}");
+        baton(&home, &["store", "copy"]).await.expect(2);
+        baton(&home, &["store", "copy", "--to", "mysql://x"]).await.expect(2);
+    });
+}
+
 /// A server that has answered so often.
 async fn asked(config: &str, times: usize) -> Baton {
     let server = Baton::start(config).await;

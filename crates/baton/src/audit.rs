@@ -4,7 +4,7 @@
 //! - **Invariant:** a check happens in the process of the command, on what the store has. The server
 //!   gives out its public keys and waits for its relay, never a result.
 
-mod check;
+pub(crate) mod check;
 mod list;
 mod moment;
 mod routes;

@@ -8,6 +8,7 @@ use baton_model::{ModelName, NameError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::audit::Filters;
+use crate::store::Other;
 
 /// A gateway to every model that records every decision before it takes effect.
 #[derive(Debug, Parser)]
@@ -101,6 +102,9 @@ pub(crate) enum Command {
         #[arg(long)]
         live: bool,
     },
+    /// Copy the log, the keys and the policies to another store and back.
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print what to set so that a client asks this gateway; without a name, which clients there are.
     Connect {
         /// The client.
@@ -123,6 +127,27 @@ pub(crate) enum Command {
 }
 
 /// What can be done with the audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Copy what the other store does not have, and check it there. A copy in a file is a backup.
+    ///
+    /// One side is the configuration's store. A running server goes on; what it writes meanwhile is the next
+    /// copy's.
+    Copy(Copying),
+}
+
+/// The other side of a copy.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Copying {
+    /// Copy to this file, or `postgres://` URL.
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) to: Option<Other>,
+    /// Copy from this file, or `postgres://` URL.
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) from: Option<Other>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Show the newest decisions

@@ -15,12 +15,14 @@ use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use crate::cli::{
-    Cli, Command, KeysCommand, McpCommand, ModelsCommand, Place, PolicyCommand, TargetsCommand,
+    Cli, Command, Copying, KeysCommand, McpCommand, ModelsCommand, Place, PolicyCommand, StoreCommand,
+    TargetsCommand,
 };
 use crate::control::{Client, CreateKey, RotateKey};
 use crate::models::Which;
 use crate::output::{json as print_json, line, note, problem};
 use crate::plans::Asked;
+use crate::store::Way;
 use crate::versions::{self, Act};
 use crate::{mcp, models, plans, serve, telemetry, webhooks};
 
@@ -49,6 +51,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Openapi => {
             line(&baton_api::openapi(baton_admin::openapi()).to_pretty_json()?);
             Ok(ExitCode::SUCCESS)
+        }
+        Command::Store(StoreCommand::Copy(Copying { to, from })) => {
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
+            let way = to.map(Way::To).or(from.map(Way::From)).context("say `--to` or `--from`")?;
+            runtime()?.block_on(crate::store::copy(&config, &way, json))
         }
         Command::Connect { client, model, url } => {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };

@@ -229,12 +229,12 @@ pub(crate) struct Stores {
     pub(crate) audit: Arc<dyn AuditStore>,
     queries: Arc<dyn AuditQueries>,
     upkeep: Arc<dyn AuditUpkeep>,
-    keys: Arc<dyn KeyStore>,
-    policies: Arc<dyn PolicyStore>,
+    pub(crate) keys: Arc<dyn KeyStore>,
+    pub(crate) policies: Arc<dyn PolicyStore>,
 }
 
 impl Stores {
-    fn of<S: AuditStore + AuditQueries + AuditUpkeep + KeyStore + PolicyStore>(store: S) -> Self {
+    pub(crate) fn of<S: AuditStore + AuditQueries + AuditUpkeep + KeyStore + PolicyStore>(store: S) -> Self {
         let store = Arc::new(store);
         Self {
             audit: Arc::clone(&store) as _,

@@ -25,6 +25,7 @@ mod serve;
 mod settings;
 mod signing;
 mod status;
+mod store;
 mod telemetry;
 mod versions;
 mod webhooks;

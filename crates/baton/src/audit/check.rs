@@ -24,7 +24,7 @@ const LAG_MS: u64 = 10_000;
 const SHOWN: usize = 20;
 
 /// Checks what the store has, against the keys of the command line or else the server's own.
-pub(super) async fn store(
+pub(crate) async fn store(
     store: &dyn AuditStore,
     settled: &Value,
     held: &[Checkpoint],
