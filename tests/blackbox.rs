@@ -11,6 +11,7 @@
 #[cfg(test)]
 mod blackbox {
     mod admin;
+    mod agents;
     mod audit;
     mod bad_input;
     mod cli;

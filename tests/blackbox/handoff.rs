@@ -25,18 +25,48 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::support::{Answer, Baton, Fixture, baton, events, until};
-use super::v1::answers::{Said, chat, message};
+use super::v1::answers::{Said, chat, message, response};
 
 /// The surfaces that a request can come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Surface {
     Chat,
     Messages,
+    Responses,
 }
 
 /// Every surface, streamed and not.
-pub(super) const WAYS: [(Surface, bool); 4] =
-    [(Surface::Chat, false), (Surface::Chat, true), (Surface::Messages, false), (Surface::Messages, true)];
+pub(super) const WAYS: [(Surface, bool); 6] = [
+    (Surface::Chat, false),
+    (Surface::Chat, true),
+    (Surface::Messages, false),
+    (Surface::Messages, true),
+    (Surface::Responses, false),
+    (Surface::Responses, true),
+];
+
+impl Surface {
+    pub(super) const fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Messages => "/v1/messages",
+            Self::Responses => "/v1/responses",
+        }
+    }
+
+    /// A body of messages as this surface wants it: for a response, what is a message of a chat becomes items.
+    pub(super) fn body(self, mut body: Value) -> Value {
+        if self == Self::Responses {
+            let members = body.as_object_mut().expect("a body");
+            let messages = members.remove("messages").expect("messages");
+            members.insert("input".to_owned(), messages);
+            if let Some(most) = members.remove("max_tokens") {
+                members.insert("max_output_tokens".to_owned(), most);
+            }
+        }
+        body
+    }
+}
 
 /// The pools that the client's dialect and two fakes can make: all of one dialect, and mixed ones.
 pub(super) const POOLS: [[&str; 2]; 4] = [
@@ -59,14 +89,19 @@ pub(super) async fn scripted(openai: Vec<Step>, anthropic: Vec<Step>, more: &str
 pub(super) async fn talking(pool: [&str; 2], turns: Vec<(usize, Step)>, more: &str) -> Fixture {
     let (mut openai, mut anthropic) = (Vec::new(), Vec::new());
     for (who, step) in turns {
-        if pool[who].starts_with("oai/") { openai.push(step) } else { anthropic.push(step) }
+        if is_anthropic(pool[who]) { anthropic.push(step) } else { openai.push(step) }
     }
     scripted(openai, anthropic, more).await
 }
 
+/// Which fake a model's upstream is: the other one speaks both formats of OpenAI's.
+fn is_anthropic(model: &str) -> bool {
+    model.starts_with("ant/")
+}
+
 /// What a model's upstream says next.
 pub(super) fn says_next(fixture: &Fixture, model: &str, step: Step) {
-    let fake = if model.starts_with("oai/") { &fixture.openai } else { &fixture.anthropic };
+    let fake = if is_anthropic(model) { &fixture.anthropic } else { &fixture.openai };
     fake.then(step);
 }
 
@@ -92,6 +127,7 @@ pub(super) async fn asked(baton: &Baton, (surface, stream): (Surface, bool), bod
     match surface {
         Surface::Chat => chat(baton, body, stream).await,
         Surface::Messages => message(baton, body, stream).await,
+        Surface::Responses => response(baton, surface.body(body), stream).await,
     }
 }
 
@@ -101,6 +137,7 @@ pub(super) fn tool(surface: Surface, name: &str) -> Value {
     match surface {
         Surface::Chat => json!({"type": "function", "function": {"name": name, "parameters": schema}}),
         Surface::Messages => json!({"name": name, "input_schema": schema}),
+        Surface::Responses => json!({"type": "function", "name": name, "parameters": schema}),
     }
 }
 
@@ -111,8 +148,8 @@ pub(super) fn user(text: &str) -> Value {
 
 /// What a model's upstream was asked.
 pub(super) fn saw(fixture: &Fixture, model: &str) -> Vec<Seen> {
-    let (provider, name) = model.split_once('/').expect("a provider");
-    if provider == "oai" { fixture.openai_saw(name) } else { fixture.anthropic_saw(name) }
+    let (_, name) = model.split_once('/').expect("a provider");
+    if is_anthropic(model) { fixture.anthropic_saw(name) } else { fixture.openai_saw(name) }
 }
 
 /// The names of the tools in an upstream's request.
@@ -136,7 +173,9 @@ pub(super) fn extra(answer: &Answer, stream: bool, key: &str) -> Value {
         return answer.json()[key].clone();
     }
     let all = events(answer.text()).into_iter().filter(|event| event.data != "[DONE]");
-    all.rev().find_map(|event| event.json().get(key).cloned()).unwrap_or_default()
+    // A stream of a response tells it in its last event, with the answer.
+    let found = |event: Value| event.get(key).or_else(|| event["response"].get(key)).cloned();
+    all.rev().find_map(|event| found(event.json())).unwrap_or_default()
 }
 
 /// The decisions behind an answer.

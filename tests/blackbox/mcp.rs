@@ -3,7 +3,7 @@
 mod leaving;
 mod rules;
 mod run_tools;
-mod server;
+pub(super) mod server;
 mod unknown;
 
 use serde_json::{Value, json};

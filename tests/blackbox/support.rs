@@ -19,7 +19,7 @@ pub(super) use baton::{Baton, Home, Output, baton, finished};
 pub(super) use fixture::{Fixture, unique};
 pub(super) use hook::Hook;
 pub(super) use raw::{Raw, exchange, status_of};
-pub(super) use sse::{chat_text, chunks, events, messages_text};
+pub(super) use sse::{Event, chat_text, chunks, events, messages_text, responses_text};
 
 /// One runtime for all tests: servers and fakes are shared, so they must outlive a single test.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));

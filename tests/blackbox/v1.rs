@@ -9,6 +9,7 @@ mod invoices;
 mod messages;
 mod models;
 mod passed;
+mod responses;
 
 pub(super) use answers::text;
 pub(super) use chat_completions::story;

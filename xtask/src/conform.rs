@@ -1,6 +1,6 @@
 //! Runs the public conformance suite `llm-comply` against the gateway.
 //!
-//! - Both of its formats, on the built-in models and over providers of both dialects.
+//! - Its formats of the three surfaces, on the built-in models and over providers of every dialect.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +13,8 @@ use crate::steps::Steps;
 use crate::tools;
 
 /// Models by what stands behind them. The last makes the suite test thinking.
-const MODELS: [&str; 4] = ["echo/tool", "oai/fake-small", "ant/fake-small", "ant/fake-claude-sonnet-4"];
+const MODELS: [&str; 5] =
+    ["echo/tool", "oai/fake-small", "ant/fake-small", "resp/fake-small", "ant/fake-claude-sonnet-4"];
 
 /// Builds what is needed and runs the suite.
 pub(crate) fn run(place: &Place) -> anyhow::Result<()> {
@@ -44,7 +45,7 @@ fn suite(place: &Place, address: SocketAddr, models: &[&str]) -> anyhow::Result<
     let program = tools::python(place, "b")?.join("llm-comply");
     let mut failed = Vec::new();
     for model in models {
-        for format in ["openai-chat", "anthropic"] {
+        for format in ["openai-chat", "open-responses", "anthropic"] {
             println!("llm-comply --format {format}, model {model}");
             if !format_passes(&program, address, model, format)? {
                 failed.push(format!("{format} on {model}"));

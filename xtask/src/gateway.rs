@@ -23,7 +23,7 @@ pub(crate) struct Setup<'a> {
     pub(crate) profile: Profile,
     /// Where its files go.
     pub(crate) folder: PathBuf,
-    /// The fake upstream behind both of its providers.
+    /// The fake upstream behind all of its providers.
     pub(crate) fake: SocketAddr,
     pub(crate) database: Option<&'a str>,
     /// Words before the command, such as `taskset -c 1`.
@@ -120,6 +120,11 @@ auth: {{ required: {auth} }}
 providers:
   oai:
     dialect: openai_chat
+    base_url: "http://{fake}/v1"
+    api_key: fake-key
+    models: [fake, fake-small, fake-claude-sonnet-4]
+  resp:
+    dialect: openai_responses
     base_url: "http://{fake}/v1"
     api_key: fake-key
     models: [fake, fake-small, fake-claude-sonnet-4]

@@ -17,6 +17,7 @@ mod evidence;
 mod gateway;
 mod idle;
 mod layers;
+mod matrix;
 mod mcp;
 mod openapi;
 mod outage;
@@ -62,6 +63,12 @@ enum Task {
     },
     /// Write `openapi/openapi.json`.
     Openapi {
+        /// Compare only, and fail on a difference.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write `docs/fidelity.md`: what translations between dialects keep.
+    Matrix {
         /// Compare only, and fail on a difference.
         #[arg(long)]
         check: bool,
@@ -230,6 +237,8 @@ fn run(task: &Task) -> anyhow::Result<()> {
         }
         Task::Openapi { check: true } => openapi::check(&place),
         Task::Openapi { check: false } => openapi::write(&place),
+        Task::Matrix { check: true } => matrix::check(&place),
+        Task::Matrix { check: false } => matrix::write(&place),
         Task::Kill { rounds } => suite::kill(&place, *rounds),
         Task::Outage { secs } => outage::outage(&place, *secs),
         Task::Tamper { cases } => evidence::tamper(&place, *cases),

@@ -1,8 +1,9 @@
 //! Runs the unmodified SDKs: against the fake upstream itself, and against the gateway.
 //!
 //! The first proves the fake and the scripts; only then does the second say something about
-//! the gateway. Each script runs over a provider of either dialect. Those of [`pools`] come last:
-//! what they ask for, only the gateway gives.
+//! the gateway. Each script runs over a provider of either older dialect, those of the Responses API over
+//! a provider of it and on a built-in model too. Those of [`pools`] come last: what they ask for, only
+//! the gateway gives.
 //!
 //! - Start with [`run`].
 
@@ -49,12 +50,20 @@ pub(crate) fn all(place: &Place, steps: &mut Steps, profile: Profile, with_gatew
     steps.step("SDKs against the fake upstream", || {
         let (_fake, address) = fake(place, profile)?;
         run_scripts(
-            place,
+            &scripts(place)?,
             &Server { address, model: "fake-small", nested: "vendor/fake-nested", embedding: "fake-small" },
         )
     });
     if with_gateway {
-        for model in ["oai/fake-small", "ant/fake-small"] {
+        // What a chat or a message asks for that the Responses API has no member for, a provider of it cannot give.
+        let all: fn(&Place) -> anyhow::Result<Vec<Script>> = scripts;
+        let models = [
+            ("oai/fake-small", all),
+            ("ant/fake-small", all),
+            ("resp/fake-small", of_responses),
+            ("echo/tool", of_responses),
+        ];
+        for (model, scripts) in models {
             steps.step(&format!("SDKs against the gateway, {model}"), || {
                 let (_fake, fake) = fake(place, profile)?;
                 let folder = place.scratch("sdk")?;
@@ -62,7 +71,7 @@ pub(crate) fn all(place: &Place, steps: &mut Steps, profile: Profile, with_gatew
                     Setup { place, profile, folder, fake, database: None, wrapper: &[], auth: Auth::Open };
                 let gateway = setup.start()?;
                 run_scripts(
-                    place,
+                    &scripts(place)?,
                     &Server { address: gateway.address, model, nested: model, embedding: "oai/fake-small" },
                 )
             });
@@ -78,13 +87,24 @@ pub(crate) fn fake(place: &Place, profile: Profile) -> anyhow::Result<(Child, So
 }
 
 fn scripts(place: &Place) -> anyhow::Result<Vec<Script>> {
-    Ok(vec![
+    let mut scripts = vec![
         python(place, "a", "openai_chat.py")?,
         python(place, "b", "openai_chat.py")?,
         python(place, "b", "anthropic_messages.py")?,
         node(place, "openai_chat.mjs")?,
         node(place, "anthropic_messages.mjs")?,
         node(place, "ai_sdk.mjs")?,
+    ];
+    scripts.extend(of_responses(place)?);
+    Ok(scripts)
+}
+
+/// Those that ask for responses.
+fn of_responses(place: &Place) -> anyhow::Result<Vec<Script>> {
+    Ok(vec![
+        python(place, "a", "openai_responses.py")?,
+        python(place, "b", "openai_responses.py")?,
+        node(place, "openai_responses.mjs")?,
     ])
 }
 
@@ -98,10 +118,9 @@ fn node(place: &Place, file: &str) -> anyhow::Result<Script> {
 }
 
 /// Runs all of them, also after one has failed.
-fn run_scripts(place: &Place, server: &Server<'_>) -> anyhow::Result<()> {
+fn run_scripts(scripts: &[Script], server: &Server<'_>) -> anyhow::Result<()> {
     let mut failed = 0;
-    let scripts = scripts(place)?;
-    for script in &scripts {
+    for script in scripts {
         let mut command = common(script, server.address);
         command.env("MODEL", server.model).env("NESTED", server.nested).env("EMBEDDING", server.embedding);
         if !command.status()?.success() {

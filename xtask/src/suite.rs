@@ -13,7 +13,7 @@ use crate::place::{Place, Profile, on_path, run};
 use crate::postgres::Postgres;
 use crate::replay::Homes;
 use crate::steps::{Steps, Went};
-use crate::{conform, mcp, openapi, outage, sdk, synced, tools};
+use crate::{conform, matrix, mcp, openapi, outage, sdk, synced, tools};
 
 /// How much is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,7 @@ pub(crate) fn test(place: &Place, extent: Extent) -> anyhow::Result<()> {
         steps.step_or_skip("a full disk under load", || outage::disks(place, OUTAGE_SECS));
         steps.step_or_skip("every answer waits for the disk", || synced::synced(place, SYNCED_ANSWERS));
         steps.step("OpenAPI document", || openapi::check(place));
+        steps.step("matrix of translations", || matrix::check(place));
         sdk::all(place, &mut steps, Profile::Release, true);
         conform::all(place, &mut steps, Profile::Release);
         mcp::all(place, &mut steps);

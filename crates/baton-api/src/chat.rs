@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::http::Request;
 use axum::response::Response;
 use baton_engine::Engine;
-use baton_model::RequestId;
+use baton_model::{Dialect, RequestId};
 use baton_net::BoxError;
 use bytes::Bytes;
 
@@ -14,6 +14,7 @@ use crate::error::ApiError;
 use crate::gate::Gate;
 use crate::repeat::{self, Repeats};
 use crate::reply::respond;
+use crate::stored::Shelf;
 use crate::surface::{CHAT, Surface};
 
 /// What requests for an answer are taken in with.
@@ -21,6 +22,7 @@ pub(crate) struct Desk {
     pub(crate) engine: Arc<Engine>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) repeats: Repeats,
+    pub(crate) shelf: Shelf,
 }
 
 /// Answers a chat completion.
@@ -71,7 +73,7 @@ async fn carry<B>(
 where
     B: http_body::Body<Data = Bytes, Error: Into<BoxError>>,
 {
-    let Desk { engine, gate, repeats } = desk;
+    let Desk { engine, gate, repeats, shelf } = desk;
     let (parts, body) = request.into_parts();
     let admitted = gate.admit(&parts.headers)?;
     engine.admit()?;
@@ -80,6 +82,9 @@ where
     if let Some(key) = repeat::key(&parts.headers)? {
         // Apart, so that a request without a key is not larger for it.
         return Box::pin(repeats.answer(engine, surface, &key, ask, admitted)).await;
+    }
+    if surface.dialect == Dialect::OpenaiResponses {
+        return Box::pin(shelf.answer(engine, ask, admitted.permit)).await;
     }
     let reply = engine.answer(ask).await?;
     Ok(respond(surface.dialect, id, reply, admitted.permit).await)

@@ -21,10 +21,10 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
-pub(crate) use self::schema::{ChatRequest, CountRequest, MessagesRequest};
+pub(crate) use self::schema::{ChatRequest, CountRequest, MessagesRequest, ResponsesRequest};
 
 use crate::error::type_word;
-use crate::{chat, decisions, feedback, messages, models, pass, route, status};
+use crate::{chat, decisions, feedback, messages, models, pass, responses, route, status, stored};
 
 /// The document.
 #[derive(OpenApi)]
@@ -38,6 +38,11 @@ use crate::{chat, decisions, feedback, messages, models, pass, route, status};
         chat::create,
         messages::create,
         messages::count_tokens,
+        responses::create,
+        stored::routes::retrieve,
+        stored::routes::delete,
+        stored::routes::input_items,
+        stored::routes::cancel,
         models::list,
         models::retrieve,
         decisions::list,
@@ -204,6 +209,12 @@ const NO_DECISION: Row = row(
     "No such decision of the caller's. `not_yet_visible`: it may be too young; `retry-after` says when to ask again.",
     "there is no such decision",
 );
+const NO_RESPONSE: Row = row(
+    StatusCode::NOT_FOUND,
+    Some("not_found"),
+    "No such stored response of the caller's; or an id that Baton did not give, and no provider for it.",
+    "there is no response `resp_019356aa00007000800000000000000a`",
+);
 const STALLED: Row = row(
     StatusCode::REQUEST_TIMEOUT,
     Some("request_timeout"),
@@ -324,6 +335,8 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
         [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &TOO_MANY, &INTERNAL, &UNAVAILABLE];
     const ONE_MODEL: [&Row; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &NO_MODEL, &INTERNAL, &UNAVAILABLE];
     const ONE_DECISION: [&Row; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &NO_DECISION, &INTERNAL, &UNAVAILABLE];
+    const ONE_RESPONSE: [&Row; 6] =
+        [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &NO_RESPONSE, &INTERNAL, &UNAVAILABLE];
     const JUDGING: [&Row; 9] = [
         &INVALID_MEMBER,
         &UNAUTHENTICATED,
@@ -340,6 +353,10 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
     match operation {
         "chat.completions.create" => Some((Speaks::One(Dialect::OpenaiChat), &CONVERSING)),
         "messages.create" => Some((Speaks::One(Dialect::AnthropicMessages), &CONVERSING)),
+        "responses.create" => Some((Speaks::One(Dialect::OpenaiResponses), &CONVERSING)),
+        "responses.retrieve" | "responses.delete" | "responses.input_items" | "responses.cancel" => {
+            Some((Speaks::One(Dialect::OpenaiResponses), &ONE_RESPONSE))
+        }
         "messages.count_tokens" => Some((Speaks::One(Dialect::AnthropicMessages), &ANSWERING)),
         "models.list" | "decisions.list" => Some((Speaks::AsAsked, &READING)),
         "models.retrieve" => Some((Speaks::AsAsked, &ONE_MODEL)),
@@ -434,7 +451,7 @@ impl Modify for SharedHeaders {
                 .is_some_and(|tags| tags.iter().any(|tag| tag == "answers" || tag == "passed on"));
             let takes_key = matches!(
                 operation.operation_id.as_deref(),
-                Some("chat.completions.create" | "messages.create")
+                Some("chat.completions.create" | "messages.create" | "responses.create")
             );
             for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };

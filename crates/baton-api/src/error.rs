@@ -134,6 +134,27 @@ impl ApiError {
         error
     }
 
+    pub(crate) fn no_previous(message: impl Into<String>) -> Self {
+        Self::invalid(message, Some("previous_response_id")).code("previous_response_not_found")
+    }
+
+    /// The same for a client who did not send the first so many items of the input.
+    pub(crate) fn behind(mut self, before: usize) -> Self {
+        let place = self.param.as_deref().filter(|_| before > 0).and_then(|param| {
+            let (number, rest) = param.strip_prefix("input[")?.split_once(']')?;
+            Some((param.to_owned(), number.parse::<usize>().ok()?, rest.to_owned()))
+        });
+        if let Some((sent, number, rest)) = place {
+            let own = match number.checked_sub(before) {
+                Some(own) => format!("input[{own}]{rest}"),
+                None => "previous_response_id".to_owned(),
+            };
+            self.message = self.message.replace(&sent, &own);
+            self.param = Some(own);
+        }
+        self
+    }
+
     pub(crate) fn key_reused() -> Self {
         let mut error = Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,

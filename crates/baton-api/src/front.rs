@@ -1,7 +1,7 @@
 //! Stands in front of all routes: ids, panics, CORS, counting, and the short way to an answer.
 //!
 //! One service with one boxed future does what a stack of layers did, because a request for an
-//! answer pays for each of them. For the same reason the two paths that answer are known here and
+//! answer pays for each of them. For the same reason the three paths that answer are known here and
 //! never reach the router.
 //!
 //! - **Invariant:** every response carries `x-request-id`, that of a panic included.
@@ -31,7 +31,7 @@ use crate::chat::Desk;
 use crate::error::{ApiError, request_headers};
 use crate::gate::Gate;
 use crate::surface::by_headers;
-use crate::{chat, messages};
+use crate::{chat, messages, responses};
 
 /// The whole HTTP surface as one service.
 #[derive(Clone)]
@@ -124,6 +124,7 @@ impl Parts {
         match (request.method(), below_v1(request.uri().path())) {
             (&Method::POST, "/chat/completions") => chat::create(&self.desk, id, request).await,
             (&Method::POST, "/messages") => messages::create(&self.desk, id, request).await,
+            (&Method::POST, "/responses") => responses::create(&self.desk, id, request).await,
             _ => {
                 let mut request = request.map(Body::new);
                 request.extensions_mut().insert(id);
@@ -172,7 +173,9 @@ fn surface_of(path: &str) -> &'static str {
         "/chat/completions" => "/v1/chat/completions",
         "/messages" => "/v1/messages",
         "/messages/count_tokens" => "/v1/messages/count_tokens",
+        "/responses" => "/v1/responses",
         "/healthz" | "/readyz" | "/metrics" => "status",
+        _ if below.starts_with("/responses/") => "/v1/responses",
         _ if below.starts_with("/models") => "/v1/models",
         _ if below.starts_with("/decisions") => "/v1/decisions",
         _ if path.starts_with("/v1/") => "/v1/*",

@@ -72,6 +72,28 @@ const MESSAGES_SETTINGS: [&str; 10] = [
     "top_p",
 ];
 
+/// The same of a request for a response.
+const RESPONSES_SETTINGS: [&str; 18] = [
+    "include",
+    "max_output_tokens",
+    "max_tool_calls",
+    "metadata",
+    "parallel_tool_calls",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "temperature",
+    "text",
+    "tool_choice",
+    "top_logprobs",
+    "top_p",
+    "truncation",
+    "user",
+];
+
 /// Reads all of it. Limits on candidates, orders and attributes go to `wishes`.
 pub(crate) fn read(
     dialect: Dialect,
@@ -267,8 +289,7 @@ impl Reader<'_> {
         let known: &[&str] = match self.dialect {
             Dialect::OpenaiChat => &CHAT_SETTINGS,
             Dialect::AnthropicMessages => &MESSAGES_SETTINGS,
-            // No surface speaks it yet.
-            Dialect::OpenaiResponses => &[],
+            Dialect::OpenaiResponses => &RESPONSES_SETTINGS,
         };
         for (key, value) in members {
             if value.get() == "null" {

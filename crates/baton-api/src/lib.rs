@@ -21,10 +21,12 @@ mod models;
 mod pass;
 mod repeat;
 mod reply;
+mod responses;
 mod route;
 mod router;
 mod state;
 mod status;
+mod stored;
 mod surface;
 mod wishes;
 

@@ -9,7 +9,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use baton_access::Principal;
-use baton_engine::{Engine, ModelEntry};
+use baton_engine::{Engine, ModelEntry, Settings};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -172,6 +172,9 @@ fn find(engine: &Engine, principal: &Principal, name: &str) -> Result<Model, Api
     if settings.catalog.routes().iter().any(|(route, _)| route.as_str() == name) && names(principal, name) {
         return Ok(route(name));
     }
+    if agents(&settings).any(|agent| agent == name) && names(principal, name) {
+        return Ok(route(name));
+    }
     Err(unknown(name))
 }
 
@@ -199,7 +202,13 @@ fn visible(engine: &Engine, principal: &Principal) -> Vec<Model> {
             .filter(|(name, _)| names(principal, name.as_str()))
             .map(|(name, _)| route(name.as_str())),
     );
+    models.extend(agents(&settings).filter(|name| names(principal, name)).map(|name| route(&name)));
     models
+}
+
+/// The agents, as clients name them.
+fn agents(settings: &Settings) -> impl Iterator<Item = String> {
+    settings.catalog.crew().agents.iter().map(|agent| format!("agent/{}", agent.name))
 }
 
 /// Whether the caller's key covers a model under any of its names.

@@ -26,7 +26,8 @@ use http_body_util::BodyExt;
 use crate::ahead::FailedLate;
 use crate::error::ApiError;
 use crate::gate::Admitted;
-use crate::reply::{DECISION_ID, respond};
+use crate::reply::DECISION_ID;
+use crate::stored::Shelf;
 use crate::surface::Surface;
 
 static KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -40,6 +41,7 @@ const TAIL: usize = 512;
 pub(crate) struct Repeats {
     keys: Arc<Idempotency>,
     tasks: Tasks,
+    shelf: Shelf,
 }
 
 /// The key that a request carries.
@@ -57,8 +59,8 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, ApiErro
 }
 
 impl Repeats {
-    pub(crate) const fn new(keys: Arc<Idempotency>, tasks: Tasks) -> Self {
-        Self { keys, tasks }
+    pub(crate) const fn new(keys: Arc<Idempotency>, tasks: Tasks, shelf: Shelf) -> Self {
+        Self { keys, tasks, shelf }
     }
 
     /// The answer to this request: its own, or that of an earlier one of the same key.
@@ -92,6 +94,7 @@ impl Repeats {
     fn spawn(&self, engine: Arc<Engine>, surface: Surface, ask: Ask, recording: Recording) {
         let left = recording.left();
         let stopped = self.tasks.stop_token().clone().cancelled_owned();
+        let shelf = self.shelf.clone();
         drop(self.tasks.spawn(async move {
             let (id, dialect) = (ask.request, surface.dialect);
             tokio::select! {
@@ -99,17 +102,24 @@ impl Repeats {
                 () = left => {}
                 // All connections are closed by then.
                 () = stopped => {}
-                () = record(engine, dialect, id, ask, recording) => {}
+                () = record(engine, shelf, dialect, id, ask, recording) => {}
             }
         }));
     }
 }
 
 /// Carries a request out and records what is answered.
-async fn record(engine: Arc<Engine>, dialect: Dialect, id: RequestId, ask: Ask, recording: Recording) {
-    let response = match Box::pin(engine.answer(ask)).await {
-        Ok(reply) => respond(dialect, id, reply, ()).await,
-        Err(refusal) => ApiError::from(refusal).into_response_as(dialect, id),
+async fn record(
+    engine: Arc<Engine>,
+    shelf: Shelf,
+    dialect: Dialect,
+    id: RequestId,
+    ask: Ask,
+    recording: Recording,
+) {
+    let response = match Box::pin(shelf.answer(&engine, ask, ())).await {
+        Ok(response) => response,
+        Err(error) => error.into_response_as(dialect, id),
     };
     write(dialect, response, recording).await;
 }
@@ -128,16 +138,16 @@ async fn write(dialect: Dialect, response: Response, recording: Recording) {
     }
     let is_stream = head.headers.get(CONTENT_TYPE).is_none_or(|kind| kind != "application/json");
     recording.head(head);
-    let mut tail = Tail::default();
+    let mut ending = Ending::new(dialect);
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return };
         if let Ok(data) = frame.into_data() {
-            tail.add(&data);
+            ending.add(&data);
             recording.push(data).await;
         }
     }
     let ended_well =
-        if is_stream { tail.ended_well(dialect) } else { !failed.is_some_and(|failed| failed.has_failed()) };
+        if is_stream { ending.ended_well() } else { !failed.is_some_and(|failed| failed.has_failed()) };
     recording.end(if ended_well { verdict } else { Verdict::Forget });
 }
 
@@ -153,28 +163,72 @@ fn verdict(head: &Head) -> Verdict {
     if decided && is_final && !again { Verdict::Keep } else { Verdict::Forget }
 }
 
-/// The last bytes of a stream.
-#[derive(Default)]
-struct Tail(Vec<u8>);
+/// Watches how a stream ends.
+enum Ending {
+    /// By its last bytes, where the end mark stands alone.
+    Tail(Dialect, Vec<u8>),
+    /// By the names of its events, where the last one has the whole answer behind its name.
+    Names { line: Vec<u8>, ended: Option<bool> },
+}
 
-impl Tail {
+impl Ending {
+    const fn new(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::OpenaiChat | Dialect::AnthropicMessages => Self::Tail(dialect, Vec::new()),
+            Dialect::OpenaiResponses => Self::Names { line: Vec::new(), ended: None },
+        }
+    }
+
     fn add(&mut self, data: &Bytes) {
-        let data = data.get(data.len().saturating_sub(TAIL)..).unwrap_or_default();
-        let surplus = (self.0.len() + data.len()).saturating_sub(TAIL);
-        self.0.drain(..surplus);
-        self.0.extend_from_slice(data);
+        match self {
+            Self::Tail(_, tail) => {
+                let data = data.get(data.len().saturating_sub(TAIL)..).unwrap_or_default();
+                let surplus = (tail.len() + data.len()).saturating_sub(TAIL);
+                tail.drain(..surplus);
+                tail.extend_from_slice(data);
+            }
+            Self::Names { line, ended } => {
+                for (at, piece) in data.split(|byte| *byte == b'\n').enumerate() {
+                    if at > 0 {
+                        *ended = end_of(line).or(*ended);
+                        line.clear();
+                    }
+                    let room = LINE.saturating_sub(line.len()).min(piece.len());
+                    line.extend_from_slice(piece.get(..room).unwrap_or_default());
+                }
+            }
+        }
     }
 
     /// Whether the stream's end mark came, and not an error instead.
-    fn ended_well(&self, dialect: Dialect) -> bool {
-        let has = |needle: &[u8]| self.0.windows(needle.len()).any(|window| window == needle);
-        let mark: &[u8] = match dialect {
-            Dialect::OpenaiChat => b"[DONE]",
-            Dialect::AnthropicMessages => b"message_stop",
-            // No surface speaks it yet. Its last event has the whole answer behind its name.
-            Dialect::OpenaiResponses => b"event: response.completed",
-        };
-        has(mark) && !has(b"event: error")
+    fn ended_well(&self) -> bool {
+        match self {
+            Self::Tail(dialect, tail) => {
+                let has = |needle: &[u8]| tail.windows(needle.len()).any(|window| window == needle);
+                let mark: &[u8] =
+                    if *dialect == Dialect::AnthropicMessages { b"message_stop" } else { b"[DONE]" };
+                has(mark) && !has(b"event: error")
+            }
+            Self::Names { ended, .. } => *ended == Some(true),
+        }
+    }
+}
+
+/// As much of the beginning of a line as can name an event.
+const LINE: usize = 64;
+
+/// What the beginning of a line says of the end of a response: whether it is good, if it says anything.
+fn end_of(line: &[u8]) -> Option<bool> {
+    let line = str::from_utf8(line.trim_ascii()).ok()?;
+    // Some servers name an event in its data alone.
+    let name = match line.strip_prefix("event:") {
+        Some(name) => name.trim(),
+        None => line.strip_prefix("data:")?.trim_start().strip_prefix("{\"type\":\"")?.split('"').next()?,
+    };
+    match name {
+        "response.completed" | "response.incomplete" => Some(true),
+        "response.failed" | "error" => Some(false),
+        _ => None,
     }
 }
 

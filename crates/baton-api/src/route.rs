@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use baton_access::Principal;
 use baton_audit::{CandidateBody, FeaturesSchema, ReasonSchema, candidate_rows, verdict_text};
 use baton_engine::{Ask, DryRun, Engine};
-use baton_model::{Dialect, RequestId};
+use baton_model::{Dialect, RawObject, RequestId};
 use baton_policy::{Features, Inputs, Planned, Reason, RuleOutcome};
 use bytes::Bytes;
 use serde::Serialize;
@@ -101,8 +101,16 @@ async fn show(
     let (parts, body) = request.into_parts();
     let admitted = gate.admit(&parts.headers)?;
     let body = gate.read(&parts.headers, body).await?;
+    let surface = surface_of(surface, &body);
     let ask = ask::read(surface, id, &admitted.principal, &parts.headers, parts.uri.query(), body)?;
     Ok(route_body(engine.dry_run(&ask)?))
+}
+
+/// The surface that a body is for: `input` without `messages` is a request for a response.
+fn surface_of(surface: Surface, body: &Bytes) -> Surface {
+    let body = RawObject::parse(body.clone()).ok();
+    let is_response = body.is_some_and(|body| body.get("messages").is_none() && body.get("input").is_some());
+    if is_response { Surface { dialect: Dialect::OpenaiResponses, ..surface } } else { surface }
 }
 
 /// A request for a dry run, from whoever may do everything.
@@ -110,7 +118,7 @@ async fn show(
 /// # Errors
 /// What is wrong with the body, as a sentence.
 pub fn route_ask(body: Bytes) -> Result<Ask, String> {
-    let surface = Surface { path: "/v1/route", dialect: Dialect::OpenaiChat };
+    let surface = surface_of(Surface { path: "/v1/route", dialect: Dialect::OpenaiChat }, &body);
     let request = RequestId::from_parts(0, [0; 10]);
     ask::read(surface, request, &Principal::operator(), &HeaderMap::new(), None, body)
         .map_err(|error| error.message().to_owned())

@@ -1,4 +1,4 @@
-//! Every route in one list. Two are taken before it comes to the list: see `front.rs`.
+//! Every route in one list. Three are taken before it comes to the list: see `front.rs`.
 
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ use crate::chat::Desk;
 use crate::error::ApiError;
 use crate::front::Front;
 use crate::repeat::Repeats;
+use crate::stored::Shelf;
 use crate::surface::by_headers;
-use crate::{ApiState, decisions, docs, feedback, messages, models, pass, route, status};
+use crate::{ApiState, decisions, docs, feedback, messages, models, pass, route, status, stored};
 
 /// What another crate has beside these routes.
 #[derive(Clone, Debug)]
@@ -29,9 +30,10 @@ pub struct Beside {
 pub fn router(state: ApiState, beside: Beside) -> Front {
     let document = docs::Served::new(beside.openapi);
     let answers = Router::new()
-        // `POST` of these two is taken in front.
+        // `POST` of these three is taken in front.
         .route("/chat/completions", any(only_post))
         .route("/messages", any(only_post))
+        .route("/responses", any(only_post))
         .route("/messages/count_tokens", post(messages::count_tokens).fallback(only_post))
         .route("/models", get(models::list).fallback(only_get))
         .route("/models/{*id}", get(models::retrieve).fallback(only_get));
@@ -46,12 +48,14 @@ pub fn router(state: ApiState, beside: Beside) -> Front {
         .route("/", get(status::root).fallback(only_get))
         .route("/openapi.json", get(async move || document.answer()))
         .merge(SwaggerUi::new("/docs").config(page()));
-    let repeats = Repeats::new(Arc::clone(&state.idempotency), state.tasks.clone());
-    let desk = Desk { engine: Arc::clone(&state.engine), gate: Arc::clone(&state.gate), repeats };
+    let shelf = Shelf::new(state.responses.clone());
+    let repeats = Repeats::new(Arc::clone(&state.idempotency), state.tasks.clone(), shelf.clone());
+    let desk = Desk { engine: Arc::clone(&state.engine), gate: Arc::clone(&state.gate), repeats, shelf };
     let routes = Router::new()
         .merge(answers.clone())
         .nest("/v1", answers)
         .merge(own)
+        .merge(stored::routes::routes())
         .route("/v1/{*rest}", any(pass::forward))
         .fallback(nothing_here)
         .with_state(state)

@@ -6,8 +6,9 @@ use axum::extract::FromRef;
 use baton_audit::Decisions;
 use baton_engine::Engine;
 use baton_net::tasks::Tasks;
-use baton_state::Idempotency;
+use baton_state::{Idempotency, Responses};
 
+use crate::stored::Shelf;
 use crate::{FeedbackDesk, Gate};
 
 /// The parts that surfaces take their own few from.
@@ -19,6 +20,8 @@ pub struct ApiState {
     pub gate: Arc<Gate>,
     /// The keys under which clients repeat requests.
     pub idempotency: Arc<Idempotency>,
+    /// The responses that can be read again, where they are stored.
+    pub responses: Option<Arc<Responses>>,
     /// Where requests run that outlive the connection they came by.
     pub tasks: Tasks,
     /// Reads decisions back.
@@ -81,5 +84,11 @@ impl FromRef<ApiState> for FeedbackDesk {
 impl FromRef<ApiState> for Arc<dyn StatusSource> {
     fn from_ref(state: &ApiState) -> Self {
         Self::clone(&state.status)
+    }
+}
+
+impl FromRef<ApiState> for Shelf {
+    fn from_ref(state: &ApiState) -> Self {
+        Self::new(state.responses.clone())
     }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Surface {
 
 pub(crate) const CHAT: Surface = Surface { path: "/v1/chat/completions", dialect: Dialect::OpenaiChat };
 pub(crate) const MESSAGES: Surface = Surface { path: "/v1/messages", dialect: Dialect::AnthropicMessages };
+pub(crate) const RESPONSES: Surface = Surface { path: "/v1/responses", dialect: Dialect::OpenaiResponses };
 pub(crate) const COUNT_TOKENS: Surface =
     Surface { path: "/v1/messages/count_tokens", dialect: Dialect::AnthropicMessages };
 

@@ -79,6 +79,36 @@ impl Block {
             Err(BlockError::Damaged("the length is not what it says".to_owned()))
         }
     }
+
+    /// The texts of entries, by their numbers in ascending order. What is not there is left out.
+    pub(crate) fn records(
+        &self,
+        numbers: impl Iterator<Item = u64>,
+    ) -> Result<Vec<(u64, String)>, BlockError> {
+        let damaged = |error: &dyn std::fmt::Display| BlockError::Damaged(error.to_string());
+        let frames = self.unpack()?;
+        let mut rest = frames.as_slice();
+        let mut next = self.first_seq;
+        let mut found = Vec::new();
+        for number in numbers {
+            // What lies between is passed over unread.
+            while next < number
+                && let Some(header) = rest.first_chunk()
+            {
+                let length = frame::measure(header).map_err(|error| damaged(&error))?;
+                rest = rest.get(length.max(1)..).unwrap_or_default();
+                next += 1;
+            }
+            match frame::read(rest).map_err(|error| damaged(&error))? {
+                Some(frame) if frame.seq == number => {
+                    let text = str::from_utf8(frame.payload).map_err(|error| damaged(&error))?;
+                    found.push((number, text.to_owned()));
+                }
+                Some(_) | None => {}
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// The time of an entry, as blocks are filed under it; 0 where it says none.

@@ -7,6 +7,7 @@
 //! - **Invariant:** a batch goes in as one transaction; one that is there already changes nothing.
 //! - **Never here:** SQL.
 
+mod records;
 mod reports;
 mod upkeep;
 
@@ -20,7 +21,7 @@ use futures_util::future::BoxFuture;
 use crate::block::Block;
 use crate::chain::Hash;
 use crate::columns::{AskedRow, Columns, Known, Rows, TagRow, Value};
-use crate::question::{self, Lists, MAX_LISTS, Question};
+use crate::question::{self, Lists, MAX_LISTS, Question, Words};
 use crate::row::{Batch, DecisionRow, FeedbackRow, OutcomeRow};
 use crate::store::{
     AuditStore, Chain, ListQuery, PageStart, StoreError, StoreErrorKind, StoredDecision, StoredPage,
@@ -43,6 +44,9 @@ pub enum Query {
     Chains,
     /// Blocks of a chain, in order. Boot, the number they begin after, how many.
     Blocks,
+    /// The blocks in which entries stand, each once. The places as a JSON list of
+    /// `[boot, number, from, to]`: a block of another time than that is not looked at.
+    BlocksOf,
     /// Decisions of a chain, in order. Boot, from, to.
     Rows,
     /// Decisions whose place is in no chain. How many.
@@ -57,6 +61,8 @@ pub enum Query {
     Uncounted,
     /// `cost_nano` of a decision. Id.
     Cost,
+    /// `start_ms` of the newest day that has sums of usage, if any has.
+    NewestDay,
     /// Decisions of the shape of an older version. How many.
     OldShapes,
     /// Decisions in the order of their ids, each with `cost_before`. Behind which id, before which id,
@@ -111,12 +117,13 @@ impl Query {
             Self::Decision => "read a decision",
             Self::Run => "read a run",
             Self::Chains => "list the chains",
-            Self::Blocks => "read blocks",
+            Self::Blocks | Self::BlocksOf => "read blocks",
             Self::Rows => "read rows",
             Self::Strays => "look for strays",
             Self::Document => "read a document",
             Self::Waiting | Self::Orphans => "look for early outcomes",
             Self::Uncounted | Self::Cost => "count what took effect",
+            Self::NewestDay => "look for the newest day",
             Self::OldShapes => "look for rows of an older version",
             Self::Recount | Self::RecountFeedback => "count again",
             Self::OldHeads | Self::OldDecisions | Self::Signed => "look for what is old",
@@ -157,8 +164,8 @@ pub trait Database: fmt::Debug + Send + Sync {
     /// Asks what has no text of its own.
     fn answer<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Vec<Self::Row>, StoreError>>;
 
-    /// The columns of `decision d` as this database gives them, with `boot_ended`.
-    fn decision_columns(&self) -> &'static str;
+    /// What it says in words of its own.
+    fn words(&self) -> Words;
 
     /// Makes room for rows of the months to come.
     fn make_room(&self, now_ms: u64) -> BoxFuture<'_, Result<(), StoreError>>;
@@ -230,7 +237,7 @@ impl<D: Database> AuditStore for D {
     fn decision(&self, id: DecisionId) -> BoxFuture<'_, Result<Option<StoredDecision>, StoreError>> {
         Box::pin(async move {
             let rows = self.ask(Query::Decision, vec![Value::shown(id)]).await?;
-            rows.first().map(StoredDecision::from_columns).transpose()
+            Ok(whole(self, &rows).await?.pop())
         })
     }
 
@@ -238,7 +245,7 @@ impl<D: Database> AuditStore for D {
         Box::pin(async move {
             let earliest = upkeep::first_id(run.unix_ms().saturating_sub(EARLIER_MS));
             let rows = self.ask(Query::Run, vec![Value::shown(run), Value::shown(earliest)]).await?;
-            rows.iter().map(StoredDecision::from_columns).collect()
+            whole(self, &rows).await
         })
     }
 
@@ -285,9 +292,20 @@ impl<D: Database> AuditStore for D {
     }
 }
 
+/// Decisions with their records.
+async fn whole<D: Database>(database: &D, rows: &[D::Row]) -> Result<Vec<StoredDecision>, StoreError> {
+    let mut stored = rows.iter().map(StoredDecision::from_columns).collect::<Result<Vec<_>, _>>()?;
+    records::fill(database, &mut stored).await?;
+    Ok(stored)
+}
+
 fn bare_rows(rows: &[impl Columns]) -> Result<Vec<DecisionRow>, StoreError> {
     rows.iter().map(|row| Ok(StoredDecision::from_columns(row)?.row)).collect()
 }
+
+/// A page is first looked for so far back, and all the way only when that does not fill it: to plan for
+/// one month of thirteen is most of what a short page costs.
+const NEAR_MS: u64 = 31 * 86_400_000;
 
 async fn list(database: &impl Database, query: &ListQuery) -> Result<StoredPage, StoreError> {
     let mut query = query.clone();
@@ -301,15 +319,52 @@ async fn list(database: &impl Database, query: &ListQuery) -> Result<StoredPage,
         }
         None => Lists::default(),
     };
-    let found = database.answer(question::page(&query, &lists, database.decision_columns())).await?;
+    let ask =
+        async |query: &ListQuery| database.answer(question::page(query, &lists, database.words())).await;
     // The last row only says that there are more.
     let limit = usize::try_from(query.limit).unwrap_or(usize::MAX);
-    let kept = found.iter().take(limit).map(StoredDecision::from_columns);
-    let mut rows = kept.collect::<Result<Vec<_>, _>>()?;
+    let (near, far) = match near_and_far(database, &query).await? {
+        Some((near, far)) => (near, Some(far)),
+        None => (query.clone(), None),
+    };
+    let mut found = ask(&near).await?;
+    if let Some(mut far) = far.filter(|_| found.len() <= limit) {
+        let taken = u32::try_from(found.len()).unwrap_or(u32::MAX);
+        far.limit = query.limit.saturating_sub(taken);
+        found.extend(ask(&far).await?);
+    }
+    let mut rows = whole(database, found.get(..limit).unwrap_or(&found)).await?;
     if matches!(query.start, PageStart::Before(_)) {
         rows.reverse();
     }
     Ok(StoredPage { rows, has_more: found.len() > limit })
+}
+
+/// The same question for the time next to where the page begins, and for the time behind that. `None` when
+/// there is no such border, or only little time is asked for.
+async fn near_and_far(
+    database: &impl Database,
+    query: &ListQuery,
+) -> Result<Option<(ListQuery, ListQuery)>, StoreError> {
+    let border = match query.start {
+        PageStart::Before(id) => id.unix_ms().max(query.from_ms.unwrap_or(0)).saturating_add(NEAR_MS),
+        PageStart::After(id) => id.unix_ms().min(query.to_ms.unwrap_or(u64::MAX)).saturating_sub(NEAR_MS),
+        PageStart::Newest => {
+            let rows = database.ask(Query::NewestDay, Vec::new()).await?;
+            let newest = rows.first().map_or(Ok(None), |row| row.number("start_ms"))?;
+            let Some(newest) = newest.and_then(|newest| u64::try_from(newest).ok()) else { return Ok(None) };
+            newest.min(query.to_ms.unwrap_or(u64::MAX)).saturating_sub(NEAR_MS)
+        }
+    };
+    if query.run.is_some()
+        || query.from_ms.is_some_and(|from_ms| from_ms >= border)
+        || query.to_ms.is_some_and(|to_ms| to_ms <= border)
+    {
+        return Ok(None);
+    }
+    let newer = ListQuery { from_ms: Some(border), ..query.clone() };
+    let older = ListQuery { to_ms: Some(border), ..query.clone() };
+    Ok(Some(if matches!(query.start, PageStart::Before(_)) { (older, newer) } else { (newer, older) }))
 }
 
 async fn commit(database: &impl Database, batch: &Batch) -> Result<(), StoreError> {
@@ -392,7 +447,7 @@ async fn write_decisions<'a>(
     Ok(taken)
 }
 
-/// Writes what leads to decisions from their tags, and from what was asked for.
+/// Writes what leads to decisions from their tags and marks, and from what was asked for.
 async fn write_leads(transaction: &mut impl Transaction, rows: &[&DecisionRow]) -> Result<(), StoreError> {
     let mut tags: Vec<TagRow<'_>> = rows.iter().flat_map(|row| TagRow::of(row)).collect();
     if !tags.is_empty() {
@@ -408,7 +463,7 @@ async fn write_leads(transaction: &mut impl Transaction, rows: &[&DecisionRow]) 
     Ok(())
 }
 
-/// Puts outcomes into the rows of their decisions, and gives those that took effect.
+/// Puts outcomes into the rows of their decisions and marks them, and gives those that took effect.
 async fn give<'a>(
     transaction: &mut impl Transaction,
     outcomes: &'a [OutcomeRow],
@@ -417,13 +472,26 @@ async fn give<'a>(
         return Ok(Vec::new());
     }
     let rows = transaction.give(outcomes).await?;
-    let by_id: HashMap<DecisionId, &OutcomeRow> = outcomes.iter().map(|row| (row.decision, row)).collect();
+    // The first one took effect.
+    let by_id: HashMap<DecisionId, &OutcomeRow> =
+        outcomes.iter().rev().map(|row| (row.decision, row)).collect();
     let mut given = Vec::with_capacity(rows.len());
+    let (mut open, mut marks) = (Vec::new(), Vec::new());
     for row in &rows {
         let known = Known::from_columns(row)?;
         if let Some(outcome) = by_id.get(&known.id()) {
+            open.push(TagRow::open(known.id()));
+            marks.extend(TagRow::of_outcome(outcome));
             given.push((known, Cow::Borrowed(*outcome)));
         }
+    }
+    if !open.is_empty() {
+        open.sort_unstable();
+        transaction.write(Rows::Untagged(&open)).await?;
+    }
+    if !marks.is_empty() {
+        marks.sort_unstable();
+        transaction.write(Rows::Tags(&marks)).await?;
     }
     Ok(given)
 }

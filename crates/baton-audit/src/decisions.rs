@@ -185,12 +185,18 @@ impl Decisions {
 
     /// The view of a row, with the outcome of the journal where the store has none yet.
     fn view(&self, stored: StoredDecision, found: Found) -> Result<DecisionView, StoreError> {
-        let StoredDecision { row, boot_ended } = stored;
-        let decision: Decision = read(&row.record)?;
+        let StoredDecision { row, record, outcome, boot_ended } = stored;
+        let decision: Decision = read(record)?;
         let recorded = match row.outcome {
-            Some(outcome) => Some(Box::new(read(&outcome.record)?)),
+            Some(_) => Some(Box::new(read::<Outcome>(outcome)?)),
             None => found.outcome.map(|(outcome, ..)| outcome),
         };
+        // A row that was led to another place is not answered with what stands there.
+        let is_own = recorded.as_ref().is_none_or(|outcome| outcome.decision == row.id);
+        if decision.id != row.id || !is_own {
+            let message = "a stored row is not of the record where it says it stands";
+            return Err(StoreError::new(StoreErrorKind::Corrupt, message));
+        }
         let outcome = self.outcome(row.attempt, recorded, row.boot, boot_ended);
         Ok(DecisionView { decision, outcome })
     }
@@ -223,8 +229,8 @@ fn begins_whole(local: &[Found]) -> bool {
     first.is_some_and(|(decision, ..)| decision.parent.is_none())
 }
 
-fn read<T: serde::de::DeserializeOwned>(record: &str) -> Result<T, StoreError> {
-    serde_json::from_str(record).map_err(|error| {
-        StoreError::new(StoreErrorKind::Corrupt, "a stored record cannot be read").with_source(error)
-    })
+fn read<T: serde::de::DeserializeOwned>(record: Option<String>) -> Result<T, StoreError> {
+    let corrupt = || StoreError::new(StoreErrorKind::Corrupt, "a stored record cannot be read");
+    let record = record.ok_or_else(corrupt)?;
+    serde_json::from_str(&record).map_err(|error| corrupt().with_source(error))
 }

@@ -22,6 +22,7 @@ mod feedback;
 mod frame;
 mod glance;
 mod journal;
+mod mark;
 mod params;
 mod question;
 mod record;
@@ -57,7 +58,7 @@ pub use journal::{
     JournalOptions, Quarantined, Receipt, Recovered,
 };
 pub use params::{BadParameter, Filters, PageParams, Params, RangeParams, word};
-pub use question::{BOOT_ENDED, Question, question_of};
+pub use question::{BOOT_ENDED, Question, Words, question_of};
 pub use record::{
     Boot, ChainHead, Change, Checkpoint, CorrectTarget, Decision, DecisionKind, Document, Dropped, Feedback,
     HandoffNote, Labels, Outcome, OutcomeStatus, PackageNote, Record, Shadow, ShadowResult, SigningKey,

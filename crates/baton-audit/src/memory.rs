@@ -135,8 +135,20 @@ impl AuditStore for MemoryStore {
 
     fn decision(&self, id: DecisionId) -> BoxFuture<'_, Result<Option<StoredDecision>, StoreError>> {
         Box::pin(async move {
-            let row = self.content().rows.iter().find(|row| row.id == id).cloned();
-            Ok(row.map(|row| StoredDecision { row, boot_ended: false }))
+            let content = self.content();
+            let record = |boot: BootId, seq| {
+                let mut blocks = content.blocks.iter().filter(|block| block.boot == boot);
+                blocks
+                    .find_map(|block| block.records([seq].into_iter()).ok()?.pop())
+                    .map(|(_, record)| record)
+            };
+            let row = content.rows.iter().find(|row| row.id == id).cloned();
+            Ok(row.map(|row| StoredDecision {
+                record: record(row.boot, row.seq),
+                outcome: row.outcome.as_ref().and_then(|outcome| record(outcome.boot, outcome.seq)),
+                row,
+                boot_ended: false,
+            }))
         })
     }
 

@@ -3,12 +3,14 @@
 //! There are more filters than texts could be written down for. Each set of filters gets a text of its
 //! own out of fixed fragments, so that a database plans for what is asked; values are only ever bound.
 //!
-//! A page is read along an index: by a column and the time in the id where a filter has such an index,
-//! else by the id. A filter that holds in one of several ways becomes one branch for each, and the
-//! branches are merged: no index leads to an `or`.
+//! A page is read along an index: by a column and the time in the id where a filter has such an index, along
+//! the tags where it has a tag or a mark, else by the id. A filter that holds in one of several ways becomes
+//! one branch for each, and the branches are merged: no index leads to an `or`.
 //!
 //! - Start with [`page`], [`usage`] and [`handoffs`].
 //! - **Invariant:** nothing that was ever received is part of a text.
+//! - **Invariant:** `decision` is named before `decision_tag`, as by whoever writes, so that nobody waits in a ring
+//!   with who makes room for a month.
 //! - **Never here:** what only one database understands.
 
 use baton_model::DecisionId;
@@ -16,11 +18,13 @@ use baton_model::DecisionId;
 use crate::DecisionKind;
 use crate::OutcomeStatus;
 use crate::columns::Value;
+use crate::mark;
 use crate::row::{plain, version_digits};
 use crate::store::{
-    BucketWidth, FeedbackQuery, HandoffQuery, ListQuery, PageStart, PolicyFilter, StatusFilter, UsageQuery,
+    BucketWidth, Dimension, FeedbackQuery, HandoffQuery, ListQuery, PageStart, PolicyFilter, StatusFilter,
+    UsageQuery,
 };
-use crate::tally::{HANDOFF_SUMS, SUMS};
+use crate::tally::{HANDOFF_SUMS, OPEN, SUMS};
 
 /// A text and what is bound to its parameters, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +37,6 @@ pub struct Question<'a> {
     pub values: Vec<Value<'a>>,
 }
 
-/// Attempts that are dearer have an index, in nano-dollars: ten cents.
-const DEAR_NANO: u64 = 100_000_000;
-/// Attempts that are slower have an index, in microseconds: thirty seconds.
-const SLOW_US: u64 = 30_000_000;
-/// Hops that are later have an index of their own.
-const FAR_HOP: u32 = 3;
 /// Each of so many lists has a branch of its own. Of more, the database finds the way: to plan many branches
 /// takes longer than to read.
 const BRANCHES: usize = 8;
@@ -60,6 +58,16 @@ pub(crate) struct Lists {
     pub(crate) known: Option<Vec<String>>,
 }
 
+/// What a database says in words of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Words {
+    /// The columns of `decision d`, with `boot_ended`.
+    pub columns: &'static str,
+    /// That a column of `decision d` has this value, where an index by it leads: the column and the place
+    /// of the value.
+    pub equal: fn(&str, &str) -> String,
+}
+
 #[derive(Default)]
 struct Terms<'a> {
     values: Vec<Value<'a>>,
@@ -69,8 +77,10 @@ struct Terms<'a> {
     ways: Vec<Vec<String>>,
     /// Whether an index by a column and the time leads.
     is_led: bool,
-    /// A table that leads to the decisions, beside an index.
+    /// The tag that leads to the decisions, beside an index.
     tag: Option<String>,
+    /// A mark that would lead, where no tag and no index does.
+    mark: Option<String>,
 }
 
 impl<'a> Terms<'a> {
@@ -95,6 +105,12 @@ impl<'a> Terms<'a> {
         self.all.push(term);
     }
 
+    /// What must hold, and has a mark.
+    fn marked(&mut self, term: String, mark: &str) {
+        self.mark.get_or_insert_with(|| mark.to_owned());
+        self.all.push(term);
+    }
+
     /// Ways for the rest. The first filter with ways makes branches, another is checked row by row.
     fn either(&mut self, ways: Vec<Vec<String>>) {
         self.is_led = true;
@@ -110,15 +126,16 @@ impl<'a> Terms<'a> {
 /// The text of a page, to ask a database how it would read it. `lists` are those that the model stands in
 /// that was requested.
 #[must_use]
-pub fn question_of<'a>(query: &ListQuery, lists: Vec<String>, columns: &str) -> Question<'a> {
-    page(query, &Lists { known: Some(lists) }, columns)
+pub fn question_of<'a>(query: &ListQuery, lists: Vec<String>, words: Words) -> Question<'a> {
+    page(query, &Lists { known: Some(lists) }, words)
 }
 
 /// A page of decisions in the order of reading, one row more than its limit.
-pub(crate) fn page<'a>(query: &ListQuery, lists: &Lists, columns: &str) -> Question<'a> {
+pub(crate) fn page<'a>(query: &ListQuery, lists: &Lists, words: Words) -> Question<'a> {
     let mut terms = Terms::default();
     let limit = terms.bind(u64::from(query.limit) + 1);
-    filter(&mut terms, query, lists);
+    filter(&mut terms, query, lists, words);
+    let columns = words.columns;
     let (is_older, cursor) = match query.start {
         PageStart::Newest => (true, None),
         PageStart::After(id) => (true, Some(id)),
@@ -138,7 +155,7 @@ pub(crate) fn page<'a>(query: &ListQuery, lists: &Lists, columns: &str) -> Quest
     let by = |made: &str, id: &str| format!("{made} {order}, {id} {order}");
     let (source, own_order) = match (&terms.tag, terms.is_led) {
         (Some(tag), _) => (
-            format!("decision_tag t join decision d on d.id = t.decision where t.tag = {tag} and "),
+            format!("decision d join decision_tag t on t.decision = d.id where t.tag = {tag} and "),
             by("t.made_ms", "t.decision"),
         ),
         (None, true) => ("decision d where ".to_owned(), by("d.made_ms", "d.id")),
@@ -162,11 +179,17 @@ pub(crate) fn page<'a>(query: &ListQuery, lists: &Lists, columns: &str) -> Quest
     Question { doing: "list decisions", text, values: terms.values }
 }
 
-fn filter(terms: &mut Terms<'_>, query: &ListQuery, lists: &Lists) {
-    whose(terms, query);
-    choice(terms, query);
-    models(terms, query, lists);
+fn filter(terms: &mut Terms<'_>, query: &ListQuery, lists: &Lists, words: Words) {
+    whose(terms, query, words);
+    choice(terms, query, words);
+    models(terms, query, lists, words);
     end(terms, query);
+    if !terms.is_led
+        && terms.tag.is_none()
+        && let Some(mark) = terms.mark.take()
+    {
+        terms.tag = Some(terms.bind(Some(mark)));
+    }
     time(terms, query);
 }
 
@@ -176,7 +199,10 @@ fn time(terms: &mut Terms<'_>, query: &ListQuery) {
         if let Some(ms) = bound.map(|ms| ms.min(LAST_MS)) {
             let id = terms.bind(Value::shown(DecisionId::from_parts(ms, [0; 10])));
             terms.must(format!("d.id {sign} {id}"));
-            if terms.is_led {
+            if terms.tag.is_some() {
+                let made = terms.bind(ms);
+                terms.must(format!("t.made_ms {sign} {made}"));
+            } else if terms.is_led {
                 let made = terms.bind(ms);
                 terms.must(format!("d.made_ms {sign} {made}"));
             }
@@ -184,23 +210,23 @@ fn time(terms: &mut Terms<'_>, query: &ListQuery) {
     }
 }
 
-fn whose(terms: &mut Terms<'_>, query: &ListQuery) {
+fn whose(terms: &mut Terms<'_>, query: &ListQuery, words: Words) {
     for (value, column) in [(&query.principal, "principal"), (&query.session, "session")] {
         if let Some(text) = value {
             let value = terms.text(text);
-            terms.lead(format!("d.{column} = {value}"));
+            terms.lead((words.equal)(column, &value));
         }
     }
     if let Some(run) = query.run {
         let run = terms.bind(Value::shown(run));
-        terms.lead(format!("d.run = {run}"));
+        terms.lead((words.equal)("run", &run));
     }
     if let Some(tag) = &query.tag {
-        terms.tag = Some(terms.text(tag));
+        terms.tag = Some(terms.text(&mark::tag(tag)));
     }
 }
 
-fn choice(terms: &mut Terms<'_>, query: &ListQuery) {
+fn choice(terms: &mut Terms<'_>, query: &ListQuery, words: Words) {
     if !query.kinds.is_empty() {
         let kinds: Vec<String> = query.kinds.iter().map(|kind| terms.bind(kind.as_str())).collect();
         let term = format!("d.kind in ({})", kinds.join(", "));
@@ -210,17 +236,19 @@ fn choice(terms: &mut Terms<'_>, query: &ListQuery) {
             terms.lead(format!("{term} and d.kind <> 'select'"));
         }
     }
-    for (value, column) in
-        [(&query.reason_code, "reason_code"), (&query.provider, "provider"), (&query.from, "from_target")]
-    {
+    for (value, column) in [(&query.reason_code, "reason_code"), (&query.provider, "provider")] {
         if let Some(text) = value {
             let value = terms.text(text);
-            terms.lead(format!("d.{column} = {value}"));
+            terms.lead((words.equal)(column, &value));
         }
+    }
+    if let Some(text) = &query.from {
+        let value = terms.text(text);
+        terms.lead(format!("d.from_target = {value}"));
     }
     if let Some(PolicyFilter { name, version }) = &query.policy {
         let name = terms.text(name);
-        terms.lead(format!("d.policy = {name}"));
+        terms.lead((words.equal)("policy", &name));
         if let Some(version) = version.as_deref().map(plain) {
             let digits = version_digits(&version);
             let least = terms.text(digits);
@@ -236,25 +264,29 @@ fn choice(terms: &mut Terms<'_>, query: &ListQuery) {
         None | Some(0 | 1) => {}
         Some(hop) => {
             let least = terms.bind(u64::from(hop));
-            let index = if hop > FAR_HOP { format!("d.hop > {FAR_HOP}") } else { "d.hop > 1".to_owned() };
-            terms.lead(format!("d.hop >= {least} and {index}"));
+            if hop > mark::FAR_HOP {
+                terms.marked(format!("d.hop >= {least}"), mark::FAR);
+            } else {
+                terms.lead(format!("d.hop >= {least} and d.hop > 1"));
+            }
         }
     }
 }
 
-fn models(terms: &mut Terms<'_>, query: &ListQuery, lists: &Lists) {
+fn models(terms: &mut Terms<'_>, query: &ListQuery, lists: &Lists, words: Words) {
     const OTHER: &str = "d.to_target is distinct from d.to_model";
+    let equal = words.equal;
     if let Some(to) = &query.to {
         let to = terms.text(to);
         terms.either(vec![
-            vec![format!("d.to_model = {to} and d.to_target = {to}")],
+            vec![format!("{} and d.to_target = {to}", equal("to_model", &to))],
             vec![format!("d.to_target = {to} and {OTHER}")],
         ]);
     }
     if let Some(served) = &query.served {
         let served = terms.text(served);
         terms.either(vec![
-            vec![format!("d.to_model = {served}")],
+            vec![equal("to_model", &served)],
             vec![format!("d.to_target = {served} and {OTHER}")],
         ]);
     }
@@ -262,11 +294,11 @@ fn models(terms: &mut Terms<'_>, query: &ListQuery, lists: &Lists) {
         let list = terms.text(&crate::row::list_text(std::slice::from_ref(model)));
         let model = terms.text(model);
         terms.either(vec![
-            vec![format!("d.to_model = {model}")],
+            vec![equal("to_model", &model)],
             vec![format!("d.to_target = {model} and {OTHER}")],
             vec![format!(
-                "d.requested = {list} and d.to_model is distinct from {model} \
-                 and d.to_target is distinct from {model}"
+                "{} and d.to_model is distinct from {model} and d.to_target is distinct from {model}",
+                equal("requested", &list)
             )],
         ]);
     }
@@ -274,7 +306,8 @@ fn models(terms: &mut Terms<'_>, query: &ListQuery, lists: &Lists) {
         match &lists.known {
             Some(known) if known.is_empty() => {
                 // Nobody ever asked for it.
-                terms.lead("d.requested = ''".to_owned());
+                let none = terms.bind("");
+                terms.lead(equal("requested", &none));
             }
             Some(known) if known.len() > BRANCHES => {
                 let lists: Vec<String> = known.iter().map(|list| terms.text(list)).collect();
@@ -285,7 +318,7 @@ fn models(terms: &mut Terms<'_>, query: &ListQuery, lists: &Lists) {
                     .iter()
                     .map(|list| {
                         let list = terms.text(list);
-                        vec![format!("d.requested = {list}")]
+                        vec![equal("requested", &list)]
                     })
                     .collect();
                 terms.either(ways);
@@ -305,32 +338,32 @@ fn end(terms: &mut Terms<'_>, query: &ListQuery) {
         None => {}
         Some(StatusFilter::Ended(OutcomeStatus::Ok)) => terms.must("d.status = 'ok'".to_owned()),
         Some(StatusFilter::Ended(status)) => {
-            let status = terms.bind(status.as_str());
-            terms.lead(format!("d.status = {status} and d.status <> 'ok'"));
+            let value = terms.bind(status.as_str());
+            let mark = mark::ended(status.as_str()).unwrap_or_default();
+            terms.marked(format!("d.status = {value}"), &mark);
         }
         Some(StatusFilter::Running) => {
-            terms.lead(format!("d.attempt and d.status is null and not {BOOT_ENDED}"));
+            terms.marked(format!("d.attempt and d.status is null and not {BOOT_ENDED}"), mark::OPEN);
         }
         Some(StatusFilter::Crashed) => {
-            terms.lead(format!("d.attempt and d.status is null and {BOOT_ENDED}"));
+            terms.marked(format!("d.attempt and d.status is null and {BOOT_ENDED}"), mark::OPEN);
         }
-        Some(StatusFilter::NoAttempt) => terms.lead("not d.attempt".to_owned()),
+        Some(StatusFilter::NoAttempt) => terms.marked("not d.attempt".to_owned(), mark::NO_ATTEMPT),
     }
-    if let Some(fault) = &query.fault {
-        let fault = terms.text(fault);
-        terms.lead(format!("d.fault = {fault}"));
+    if let Some(fault) = query.fault.as_deref().map(plain) {
+        let value = terms.text(&fault);
+        terms.marked(format!("d.fault = {value}"), &mark::fault(&fault));
     }
-    let slow = "d.total_us >= 30000000";
-    for (range, column, least, index) in [
-        (query.cost_nano, "cost_nano", DEAR_NANO, "d.cost_nano >= 100000000"),
-        (query.total_us, "total_us", SLOW_US, slow),
+    for (range, column, least, mark) in [
+        (query.cost_nano, "cost_nano", mark::DEAR_NANO, mark::DEAR),
+        (query.total_us, "total_us", mark::SLOW_US, mark::SLOW),
         // No attempt has its first content after its end.
-        (query.first_content_us, "first_content_us", SLOW_US, slow),
+        (query.first_content_us, "first_content_us", mark::SLOW_US, mark::SLOW),
     ] {
         if let Some(at_least) = range.at_least {
             let value = terms.bind(at_least);
             let term = format!("d.{column} >= {value}");
-            if at_least >= least { terms.lead(format!("{term} and {index}")) } else { terms.must(term) }
+            if at_least >= least { terms.marked(term, mark) } else { terms.must(term) }
         }
         if let Some(at_most) = range.at_most {
             let value = terms.bind(at_most);
@@ -348,26 +381,56 @@ pub(crate) fn lists<'a>(model: &str) -> Question<'a> {
     }
 }
 
-/// Sums of usage by bucket and group. One group more than an answer may have.
+/// Sums of usage by bucket and group, and the attempts without an outcome, which are in no sum. One group
+/// more than an answer may have.
 pub(crate) fn usage<'a>(query: &UsageQuery, from_ms: u64, to_ms: u64) -> Question<'a> {
     let mut terms = Terms::default();
+    let width_ms = terms.bind(query.width.ms());
     let width = terms.bind(query.width.ms() / 1_000);
     let (from, to) = (terms.bind(from_ms), terms.bind(to_ms));
-    let mut only = String::new();
+    let (mut counted, mut open) = (String::new(), String::new());
     for (dimension, value) in &query.only {
         let value = terms.text(value);
-        only.extend([" and s.", dimension.as_str(), " = ", &value]);
+        counted.extend([" and s.", dimension.as_str(), " = ", &value]);
+        open.extend([" and ", &of_open(*dimension), " = ", &value]);
     }
-    let by: String = query.group_by.iter().map(|dimension| format!(", s.{}", dimension.as_str())).collect();
-    let sums = sums("b", &SUMS);
+    let mark = terms.bind(mark::OPEN);
+    let mut dimensions = query.group_by.clone();
+    dimensions.sort_unstable();
+    dimensions.dedup();
+    let names: String = dimensions.iter().map(|dimension| format!(", s.{}", dimension.as_str())).collect();
+    let of_open: String = dimensions
+        .iter()
+        .map(|dimension| format!(", {} as {}", of_open(*dimension), dimension.as_str()))
+        .collect();
+    let of_sums: Vec<String> = SUMS.map(|sum| format!("b.{sum}")).to_vec();
+    let of_attempt: Vec<String> =
+        SUMS.map(|sum| format!("{} as {sum}", u8::from(sum == "decisions" || sum == "attempts"))).to_vec();
+    let by: String = query.group_by.iter().map(|dimension| format!(", u.{}", dimension.as_str())).collect();
     let text = format!(
-        "select b.start_ms{by}, {sums} from usage_bucket b join usage_series s on s.series = b.series \
-         where b.width_s = {width} and b.start_ms >= {from} and b.start_ms < {to}{only} \
-         group by b.start_ms{by} having sum(b.decisions) <> 0 \
-         order by b.start_ms, sum(b.decisions) desc{by} limit {}",
-        UsageQuery::MAX_GROUPS + 1
+        "select u.start_ms{by}, {sums} from (\
+         select b.start_ms{names}, {of_sums} from usage_bucket b join usage_series s on s.series = b.series \
+         where b.width_s = {width} and b.start_ms >= {from} and b.start_ms < {to}{counted} \
+         union all \
+         select t.made_ms - t.made_ms % {width_ms}{of_open}, {of_attempt} \
+         from decision d join decision_tag t on t.decision = d.id \
+         where t.tag = {mark} and t.made_ms >= {from} and t.made_ms < {to} and d.attempt and d.status is null{open}\
+         ) u group by u.start_ms{by} having sum(u.decisions) <> 0 \
+         order by u.start_ms, sum(u.decisions) desc{by} limit {}",
+        UsageQuery::MAX_GROUPS + 1,
+        sums = sums("u", &SUMS),
+        of_sums = of_sums.join(", "),
+        of_attempt = of_attempt.join(", "),
     );
     Question { doing: "add up usage", text, values: terms.values }
+}
+
+/// A dimension of an attempt without an outcome.
+fn of_open(dimension: Dimension) -> String {
+    match dimension {
+        Dimension::Status => format!("'{OPEN}'"),
+        named => format!("coalesce(d.{}, '')", named.as_str()),
+    }
 }
 
 /// Sums of hand-overs. One cell more than an answer may have.

@@ -231,6 +231,15 @@ pub struct HandoffNote {
     /// Why the models of the pool are not offered to each other.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<String>,
+    /// The agent that worked before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_agent: Option<String>,
+    /// The agent that works from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_agent: Option<String>,
+    /// How many conversations are open within each other then, where that is more than one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub depth: u64,
     /// Why, in the model's own words: sealed for whom it concerns, base64.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub said: Option<String>,

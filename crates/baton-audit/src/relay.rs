@@ -35,7 +35,8 @@ pub struct RelayOptions {
     pub min_backoff: Duration,
     /// The longest pause.
     pub max_backoff: Duration,
-    /// At most so many entries in a batch, and fewer after a commit that took too long.
+    /// At most so many entries in a batch, and fewer after a commit that took too long. To show one record,
+    /// the block is unpacked in which it stands.
     pub batch_entries: usize,
     /// No further entry is added to a batch of so many bytes.
     pub batch_bytes: usize,
@@ -48,7 +49,7 @@ impl RelayOptions {
         commit_timeout: Duration::from_secs(30),
         min_backoff: Duration::from_millis(100),
         max_backoff: Duration::from_secs(5),
-        batch_entries: 1_000,
+        batch_entries: 256,
         batch_bytes: 1 << 20,
     };
 }

@@ -16,7 +16,7 @@ use crate::chain::Hash;
 use crate::frame;
 use crate::{Boot, CorrectTarget, DecisionKind, Document, Dropped, Feedback, OutcomeStatus, Record};
 
-/// A decision as its table row. The record has more.
+/// A decision as its table row. The record has more, and stands in the evidence alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionRow {
     /// The decision's id.
@@ -65,13 +65,11 @@ pub struct DecisionRow {
     pub attempt: bool,
     /// The hash of the configuration in force.
     pub config: String,
-    /// The record, as it was journaled.
-    pub record: String,
     /// How the attempt ended, once that is known.
     pub outcome: Option<OutcomeRow>,
 }
 
-/// An outcome as its table columns. The record has more.
+/// An outcome as its table columns. The record has more, and stands in the evidence alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutcomeRow {
     /// Whose outcome.
@@ -103,8 +101,6 @@ pub struct OutcomeRow {
     pub first_content_us: Option<u64>,
     /// From sending to the end, in microseconds.
     pub total_us: u64,
-    /// The record, as it was journaled.
-    pub record: String,
 }
 
 /// What somebody said of a decision, as its table row.
@@ -242,7 +238,7 @@ impl Derived {
     }
 
     fn add_decision(&mut self, seq: u64, text: &str) {
-        let row = |columns: DecisionColumns<'_>| columns.into_row(self.boot, seq, text.to_owned());
+        let row = |columns: DecisionColumns<'_>| columns.into_row(self.boot, seq);
         let columns = serde_json::from_str(text).map(row);
         if let Ok(row) = columns.or_else(|_| serde_json::from_str(&without_inputs(text)?).map(row)) {
             self.decisions.push(row);
@@ -251,7 +247,7 @@ impl Derived {
 
     fn add_outcome(&mut self, seq: u64, text: &str) {
         if let Ok(columns) = serde_json::from_str::<OutcomeColumns>(text) {
-            self.outcomes.push(columns.into_row(self.boot, seq, text.to_owned()));
+            self.outcomes.push(columns.into_row(self.boot, seq));
         }
     }
 
@@ -360,7 +356,7 @@ struct OutcomeColumns {
 }
 
 impl DecisionColumns<'_> {
-    fn into_row(self, boot: BootId, seq: u64, record: String) -> DecisionRow {
+    fn into_row(self, boot: BootId, seq: u64) -> DecisionRow {
         let rule = match self.reason.code {
             ReasonCode::ChosenByRule
             | ReasonCode::RefusedByRule
@@ -396,14 +392,13 @@ impl DecisionColumns<'_> {
             to_target: self.to.map(|target| plain(&target.to_string())),
             attempt: self.attempt,
             config: plain(&self.config),
-            record,
             outcome: None,
         }
     }
 }
 
 impl OutcomeColumns {
-    fn into_row(self, boot: BootId, seq: u64, record: String) -> OutcomeRow {
+    fn into_row(self, boot: BootId, seq: u64) -> OutcomeRow {
         let usage = self.usage.as_ref();
         OutcomeRow {
             decision: self.decision,
@@ -420,7 +415,6 @@ impl OutcomeColumns {
             cost_nano: self.cost.map(|cost| storable(cost.0)),
             first_content_us: self.first_content_us.map(storable),
             total_us: storable(self.total_us),
-            record,
         }
     }
 }

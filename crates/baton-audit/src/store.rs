@@ -52,11 +52,15 @@ pub trait AuditStore: Send + Sync + fmt::Debug {
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
 
-/// A row, and whether the process that wrote it is gone.
+/// A row with the records that it follows from, and whether the process that wrote it is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDecision {
     /// The row.
     pub row: DecisionRow,
+    /// The decision's record, as it was journaled; `None` when its evidence cannot be read.
+    pub record: Option<String>,
+    /// The record of its outcome; `None` when there is none, or its evidence cannot be read.
+    pub outcome: Option<String>,
     /// Whether its chain has ended: in order, or because another one names it as the one before.
     pub boot_ended: bool,
 }

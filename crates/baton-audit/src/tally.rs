@@ -1,7 +1,7 @@
 //! Adds up what takes effect, so that questions about many decisions are answered from few rows.
 //!
-//! A decision counts once, in the bucket of its own time. One that is stored while its attempt is under
-//! way counts as `open`; when its outcome takes effect it is taken from there and put where it ended.
+//! A decision counts once, in the bucket of its own time, when it is known how it ended. One whose attempt
+//! has no outcome yet is in no sum of usage: these are few, and a question about usage counts them itself.
 //!
 //! - Start with [`Tally::decision`], [`Tally::whole`], [`Tally::ended`] and [`Tally::feedback`]; then [`Tally::rows`].
 //! - **Invariant:** what is added for a row is a function of the row, so that all of it can be
@@ -172,10 +172,12 @@ pub(crate) struct TallyRows {
 impl<'a> Tally<'a> {
     /// A decision was stored, without its outcome.
     pub(crate) fn decision(&mut self, subject: Subject<'a>) {
-        let mut sums = Sums::default();
-        let [decisions, attempts, ..] = &mut sums;
-        (*decisions, *attempts) = (1, i64::from(subject.attempt));
-        self.add(subject, subject.open(), &sums);
+        if !subject.attempt {
+            let mut sums = Sums::default();
+            let [decisions, ..] = &mut sums;
+            *decisions = 1;
+            self.add(subject, NO_ATTEMPT, &sums);
+        }
         self.add_handoff(subject, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 
@@ -189,13 +191,9 @@ impl<'a> Tally<'a> {
         }
     }
 
-    /// The outcome of a decision that was counted as open took effect. `cost_before` is the known cost
-    /// of the decision before it.
+    /// The outcome of a decision that was stored before took effect. `cost_before` is the known cost of
+    /// the decision before it.
     pub(crate) fn ended(&mut self, subject: Subject<'a>, outcome: &'a OutcomeRow, cost_before: Option<u64>) {
-        let mut open = Sums::default();
-        let [decisions, attempts, ..] = &mut open;
-        (*decisions, *attempts) = (-1, -i64::from(subject.attempt));
-        self.add(subject, subject.open(), &open);
         self.add(subject, &outcome.status, &sums_of(subject, outcome));
         if subject.is_handoff() {
             self.add_handoff(subject, &handoff_sums_of(outcome, cost_before));

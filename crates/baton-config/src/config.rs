@@ -15,6 +15,7 @@ use baton_policy::{Facts, Knowledge, Policy};
 use baton_run::HandoffMode;
 use baton_tools::ToolSettings;
 
+use crate::agents::Agents;
 use crate::{document, knowledge};
 
 /// Everything that an operator can set, checked.
@@ -71,6 +72,9 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// `journal`: the local audit journal.
     pub journal: Journal,
+    /// `responses.store`: whether responses can be read again and gone on from, for 30 days (`30d`, the
+    /// default), or `never`. Needs a restart.
+    pub stores_responses: bool,
     /// `audit`: how long decisions are kept, and what is kept beside. Needs a restart.
     pub audit: Audit,
     /// `mcp_servers`: the MCP servers whose tools a run may use, by name, and `mcp_allow_urls`: which other
@@ -86,6 +90,23 @@ pub struct Config {
     /// - `max_result`: how much of a result a model gets, `1KiB` to `16MiB`. Default `256KiB`.
     /// - `max_calls`: how many calls one run may make. Default 64.
     pub tools: ToolSettings,
+    /// `agents`: roles that clients name as `agent/<name>`, in the shape and words of Docker Agent, and `budget`:
+    /// what each of their runs may use. Default: none.
+    ///
+    /// - `model`: one, or several as under `pool`, a route, or `first_available`. `fallback.models` stand in for
+    ///   it, and `policy` says how one is chosen.
+    /// - `description`: what it is for. `instruction`: what it is told, a text, or `purpose` and `routine` as
+    ///   lists; or `instruction_file`.
+    /// - `handoffs`: whom it may hand the conversation over to: names, or `agent`, `description`, `returns`,
+    ///   `additional_instructions`, `enabled_if`. `handoff_tool`: `handoff` or `transfer_to`.
+    /// - `sub_agents`: whom it may give a task: names, or `agent`, `as`, `description`.
+    /// - `force_handoff`: who has the conversation after its final answer.
+    /// - `toolsets`: `mcp` with `ref` and `tools`, and `filesystem` with `roots` and `write`.
+    /// - `tools`: which of the client's tools it sees. Default: all.
+    /// - `max_iterations`: the most turns that it takes in a run. `budget.max_cost`, `budget.max_tokens` and
+    ///   `budget.max_time` bound a run that begins with it.
+    /// - `structured_output`: `name`, `schema`, `strict`.
+    pub agents: Agents,
     pub(crate) digests: Digests,
 }
 
@@ -359,6 +380,7 @@ impl Config {
             ("data_dir", self.data_dir != next.data_dir),
             ("database", self.database != next.database),
             ("journal", self.journal != next.journal),
+            ("responses", self.stores_responses != next.stores_responses),
             ("audit", self.audit != next.audit),
             ("telemetry", self.telemetry != next.telemetry),
             ("limits.max_connections", self.limits.max_connections != next.limits.max_connections),
@@ -382,6 +404,7 @@ impl Config {
             data_dir: running.data_dir.clone(),
             database: running.database.clone(),
             journal: running.journal,
+            stores_responses: running.stores_responses,
             audit: running.audit.clone(),
             telemetry: running.telemetry.clone(),
             limits: Limits { max_body_bytes: self.limits.max_body_bytes, ..running.limits },

@@ -103,6 +103,7 @@ fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
             "log_filter": config.telemetry.log_filter,
         },
         "journal": { "max_bytes": config.journal.max_bytes },
+        "responses": { "store": if config.stores_responses { "30d" } else { "never" } },
         "audit": {
             "retention_days": config.audit.retention.map(|time| time.as_secs() / 86_400),
             "checkpoints": {
@@ -119,6 +120,7 @@ fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
             })),
         },
         "mcp_servers": named(config.tools.servers.iter().map(|it| (it.name.clone(), tool_server(it, &secret)))),
+        "agents": crate::read::agent::shown(&config.agents),
         "mcp_allow_urls": config.tools.allow_urls.iter().map(UrlPattern::as_str).collect::<Vec<_>>(),
     })
 }

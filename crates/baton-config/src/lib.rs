@@ -6,6 +6,7 @@
 //! - **Invariant:** every mistake is reported at once, with its place, and no message holds a secret.
 //! - **Never here:** what the values are used for; the binary builds the parts from them.
 
+mod agents;
 mod config;
 mod document;
 mod file;
@@ -19,6 +20,10 @@ mod tree;
 mod value;
 mod watch;
 
+pub use agents::{
+    Agent, AgentModel, AgentServer, Agents, Budget, Condition, Folder, HandoffEdge, HandoffTool, LoadNote,
+    NoteKind, StructuredOutput, SubAgent,
+};
 pub use config::{
     Alerts, Audit, Auth, CaFile, Checkpoints, Config, Cors, DEFAULT_POLICY, Database, Journal, Limits,
     LogFormat, Model, Provider, Route, Telemetry, WebhookSettings,

@@ -13,8 +13,9 @@ use crate::load::Overrides;
 use crate::reader::{At, Reader, Section};
 use crate::tree::{Node, Value};
 use crate::value::{Wrong, duration, listen, origin, path, size};
-use crate::{Auth, Config, Cors, Database, Journal, Limits, LogFormat, Telemetry};
+use crate::{Auth, Config, Cors, Database, Journal, Limits, LogFormat, Model, Telemetry};
 
+pub(crate) mod agent;
 mod audit;
 mod mcp;
 mod model;
@@ -43,7 +44,8 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
     let auth = read_auth(reader, &mut top, listen.ip());
     let providers = provider::providers(reader, &mut top);
     let default_provider = provider::default_provider(reader, &mut top, &providers);
-    let mut models = model::models(reader, &mut top, &providers);
+    let mut notes = agent::note::Notes::default();
+    let (mut models, aliases) = model::models(reader, &mut top, &providers, &mut notes);
     let names = names::Names {
         providers: &providers,
         default_provider: default_provider.as_ref(),
@@ -52,14 +54,23 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
     };
     let policies = policy::policies(reader, &mut top, &names);
     let routes = route::routes(reader, &mut top, &names, &policies);
+    let known: Vec<Model> = models.iter().map(|entry| entry.model.clone()).collect();
+    let around = agent::Around {
+        names: &names,
+        aliases: &aliases,
+        models: &known,
+        routes: &routes,
+        policies: &policies,
+    };
+    let agents = agent::agents(reader, &mut top, &around, notes);
     model::settle_aliases(&mut models, &routes);
     let cors = read_cors(reader, &mut top);
     let limits = read_limits(reader, &mut top);
     let telemetry = read_telemetry(reader, &mut top);
     let journal = read_journal(reader, &mut top);
+    let stores_responses = read_stores_responses(reader, &mut top);
     let audit = audit::audit(reader, &mut top);
     let tools = mcp::tools(reader, &mut top);
-    reader.unsupported(&mut top, "agents");
     reader.finish(top);
 
     let mut config = Config {
@@ -76,8 +87,10 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         limits,
         telemetry,
         journal,
+        stores_responses,
         audit,
         tools,
+        agents,
         digests: Digests { version: String::new(), whole: Secret::new(String::new()) },
     };
     if config.policy(DEFAULT_POLICY).is_none() {
@@ -186,6 +199,16 @@ fn read_telemetry(reader: &mut Reader<'_>, top: &mut Section<'_>) -> Telemetry {
     }
     reader.finish(section);
     telemetry
+}
+
+fn read_stores_responses(reader: &mut Reader<'_>, top: &mut Section<'_>) -> bool {
+    let Some(mut section) = reader.take(top, "responses").and_then(|at| reader.section(&at)) else {
+        return true;
+    };
+    let store = reader.take(&mut section, "store");
+    let store = store.and_then(|at| reader.word(&at, &[("30d", true), ("never", false)]));
+    reader.finish(section);
+    store.unwrap_or(true)
 }
 
 fn read_journal(reader: &mut Reader<'_>, top: &mut Section<'_>) -> Journal {

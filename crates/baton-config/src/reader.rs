@@ -504,6 +504,17 @@ impl At<'_> {
 }
 
 impl<'t> Section<'t> {
+    /// Where a key stands and its full path, if it is there, even with nothing.
+    pub(crate) fn place_of(&mut self, key: &'static str) -> Option<(Span, String)> {
+        let (found, _) = self.find(key)?;
+        Some((found.span, join(&self.path, &found.text)))
+    }
+
+    /// Whether a key was asked for before.
+    pub(crate) fn was_taken(&self, key: &str) -> bool {
+        self.asked.contains(&key)
+    }
+
     /// Whether a key stands there, even with nothing.
     pub(crate) fn has(&self, key: &str) -> bool {
         self.entries.iter().any(|(found, _)| found.text == key)

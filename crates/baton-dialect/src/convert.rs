@@ -97,6 +97,11 @@ pub(crate) fn with_members(mut object: Vec<u8>, members: &[(&str, RawJson)]) -> 
     object
 }
 
+/// A document of plain text, as a text.
+pub(crate) fn titled(name: Option<&str>, text: &str) -> String {
+    name.map_or_else(|| text.to_owned(), |name| format!("{name}\n\n{text}"))
+}
+
 /// Takes `data:image/png;base64,AAAA` apart into media type and data. `None` for any other address,
 /// also for data that is not base64.
 pub(crate) fn split_data_url(url: &str) -> Option<(&str, &str)> {
@@ -122,11 +127,18 @@ pub(crate) fn remap_id<'a>(id: &'a str, prefix: &str, max_len: usize) -> Cow<'a,
 
 /// An id made from a text: the prefix and 32 hexadecimal digits.
 pub(crate) fn hashed_id(text: &str, prefix: &str) -> String {
+    format!("{prefix}{:032x}", hash_on(HASH_OF_NOTHING, text))
+}
+
+/// The hash of no text.
+pub(crate) const HASH_OF_NOTHING: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+
+/// The hash of a text, behind what was hashed so far.
+pub(crate) fn hash_on(so_far: u128, text: &str) -> u128 {
     // FNV-1a with 128 bits: stable over versions and machines, which `DefaultHasher` does not promise.
-    let hash = text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
+    text.bytes().fold(so_far, |hash, byte| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-    });
-    format!("{prefix}{hash:032x}")
+    })
 }
 
 /// The effort that comes nearest to a thinking budget.

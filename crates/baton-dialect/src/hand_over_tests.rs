@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::{EncodeTarget, Encoded, decode_request, encode_request};
 
-const TARGET: EncodeTarget<'_> = EncodeTarget { model: "target", stream: false, default_max_tokens: 64 };
+const TARGET: EncodeTarget<'_> =
+    EncodeTarget { model: "target", stream: false, default_max_tokens: 64, shared_members: false };
 
 fn request(dialect: Dialect, body: &str, added: Vec<Message>) -> Request {
     let body = RawObject::parse(body.to_owned().into()).unwrap();

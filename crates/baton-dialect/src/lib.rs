@@ -9,8 +9,11 @@
 
 mod additions;
 mod anthropic_messages;
+mod citations;
 mod convert;
 mod join;
+mod lists;
+mod losses;
 mod marks;
 mod openai;
 mod openai_chat;
@@ -18,6 +21,8 @@ mod openai_responses;
 mod read;
 mod rename;
 mod restore;
+mod shared;
+mod structured;
 mod wire;
 mod word;
 
@@ -26,9 +31,11 @@ use bytes::Bytes;
 
 pub use additions::{Additions, CallTaste, extend_request};
 pub use join::{Gate, JoinEnd, JoinLane, Joiner, Show, TurnAnswer, join_answers};
+pub use losses::{Feature, LOSSES, Loss};
 pub use marks::{Marks, ObservedTransfer, conversation_marks, observed_transfers};
 pub use rename::{rename_answer, rename_event};
 pub use restore::{GivenCall, restore_calls};
+pub use structured::{AnswerStream, AnswerTool, Misfit, by_tool};
 pub use wire::{
     AnswerContext, DecodeError, EncodeTarget, Encoded, ErrorBody, Observation, StreamOptions, StreamUsage,
 };
@@ -71,6 +78,18 @@ pub fn decode_request(dialect: Dialect, body: &RawObject) -> Result<Request, Dec
         return Err(DecodeError::at("messages", "`messages` is empty"));
     }
     Ok(request)
+}
+
+/// Refuses a request that names what one provider keeps for its client: an earlier answer, a conversation, an item,
+/// a prompt. Only that provider can answer it.
+///
+/// # Errors
+/// [`DecodeError`] with the path of the member that names it.
+pub fn refuse_what_is_kept(dialect: Dialect, body: &RawObject) -> Result<(), DecodeError> {
+    match dialect {
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => Ok(()),
+        Dialect::OpenaiResponses => openai_responses::refuse_what_is_kept(body),
+    }
 }
 
 /// What must change in a body that is passed on in its own dialect.
@@ -226,8 +245,15 @@ pub fn stream_encoder(dialect: Dialect, options: StreamOptions) -> Box<dyn Strea
 /// The error frame that ends a stream of this dialect that is passed on as it is.
 #[must_use]
 pub fn error_frame(dialect: Dialect, error: &ErrorBody<'_>) -> Vec<u8> {
+    error_behind(dialect, error, b"", b"")
+}
+
+/// The same behind a stream whose first and last events had these data: where events are numbered and the last one
+/// repeats the first, so do these frames.
+#[must_use]
+pub fn error_behind(dialect: Dialect, error: &ErrorBody<'_>, first: &[u8], last: &[u8]) -> Vec<u8> {
     if dialect == Dialect::OpenaiResponses {
-        return openai_responses::error_frame(error);
+        return openai_responses::error_behind(error, first, last);
     }
     let mut frame = b"event: error\ndata: ".to_vec();
     frame.extend_from_slice(&encode_error(dialect, error));

@@ -207,7 +207,7 @@ impl Hash {
                     self.part(part);
                 }
             }
-            PartKind::Other(_) => self.word(13),
+            PartKind::Document { .. } | PartKind::Other(_) => self.word(13),
             PartKind::Reasoning { .. } | PartKind::RedactedReasoning { .. } => {}
         }
     }

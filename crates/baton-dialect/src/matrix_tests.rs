@@ -3,6 +3,7 @@
 //! `fixtures/<dialect>/{request,answer,stream,error}/NAME.json` (`.sse` for streams) is the input and
 //! `NAME.snap` what became of it. The name of an error fixture begins with its status.
 
+mod fidelity;
 mod fixtures;
 mod play;
 
@@ -35,7 +36,12 @@ fn every_request_is_written_for_every_dialect() {
             let encoded = encode_request(
                 target,
                 &request,
-                &EncodeTarget { model: "upstream-model", stream: request.stream, default_max_tokens: 4096 },
+                &EncodeTarget {
+                    model: "upstream-model",
+                    stream: request.stream,
+                    default_max_tokens: 4096,
+                    shared_members: false,
+                },
             );
             section(&mut text, target, &pretty(&encoded.body));
             if !encoded.dropped.is_empty() {

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use baton_model::{FinishReason, JsonError, RawObject, Usage};
 use bytes::Bytes;
 
+use crate::Loss;
+
 /// A request body that does not follow its dialect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -46,6 +48,9 @@ pub struct EncodeTarget<'a> {
     pub stream: bool,
     /// The output limit to send where the dialect demands one and the client gave none.
     pub default_max_tokens: u64,
+    /// Whether it takes, in `openai_chat`, the members that OpenAI's two APIs have in common. Other servers of
+    /// that format may refuse what they do not know.
+    pub shared_members: bool,
 }
 
 /// An encoded request.
@@ -55,6 +60,8 @@ pub struct Encoded {
     pub body: Vec<u8>,
     /// The client's parameters that this dialect cannot carry, by their names at the client.
     pub dropped: Vec<String>,
+    /// What was left out, as the table of losses has it.
+    pub lost: Vec<&'static Loss>,
     /// How many parts of thinking were left out, because this dialect cannot check who made them.
     pub left_out: usize,
 }

@@ -110,9 +110,9 @@ pub(crate) async fn attempt(engine: &Engine, run: &mut Run, choice: &mut Choice)
         choice.reason.clone(),
     );
     decision.dropped_parameters.clone_from(&prepared.dropped);
-    if choice.kind == DecisionKind::Handoff
-        && let Some(note) = run.leg.as_ref().and_then(|leg| leg.note.clone())
-    {
+    let is_first = !matches!(choice.kind, DecisionKind::Retry);
+    if let Some(mut note) = run.leg.as_ref().filter(|_| is_first).and_then(|leg| leg.note.clone()) {
+        note.disabled = decision.handoff.take().and_then(|note| note.disabled);
         decision.handoff = Some(engine.handed_over(*note, &decision, &prepared));
     }
     let head = run.head(&decision, Some(target));
@@ -310,9 +310,13 @@ impl Sent<'_> {
     }
 
     fn converted(&self, body: &[u8], open: &mut OpenAttempt) -> Result<Bytes, Fault> {
-        let answer = self.read(body, open)?;
-        let model = if self.run.pool.named_many { &self.target } else { &answer.model };
+        let mut answer = self.read(body, open)?;
         let ask = &self.run.ask;
+        if ask.dialect == Dialect::OpenaiResponses {
+            // Clients ask for it again by this id.
+            answer.id = answer_id(ask.dialect, ask.request);
+        }
+        let model = if self.run.pool.named_many { &self.target } else { &answer.model };
         let request = repeated(ask.dialect, &ask.body);
         let context = AnswerContext { model, created: self.created(), request };
         Ok(encode_answer(ask.dialect, &answer, &context).into())

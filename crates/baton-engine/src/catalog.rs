@@ -11,6 +11,7 @@ use baton_policy::{Candidate, Facts, Knowledge, Order, Policy};
 use baton_run::HandoffMode;
 use baton_upstream::{ModelNames, Upstream};
 
+use crate::agents::{Crew, PREFIX};
 use crate::versions::Drawing;
 use crate::{Ask, ModelSpec};
 
@@ -59,6 +60,7 @@ pub struct Catalog {
     default_policy: Arc<Policy>,
     auto_policy: Arc<Policy>,
     pass_policy: Arc<Policy>,
+    crew: Arc<Crew>,
 }
 
 /// What a catalogue is made from.
@@ -78,6 +80,8 @@ pub struct CatalogBuilder {
     pub policies: Vec<Arc<Policy>>,
     /// The policy of requests that name none.
     pub default_policy: Arc<Policy>,
+    /// The agents.
+    pub crew: Arc<Crew>,
 }
 
 /// The candidates that a request's names stand for.
@@ -155,6 +159,7 @@ impl CatalogBuilder {
             default_policy: self.default_policy,
             auto_policy,
             pass_policy: built_in("pass-through"),
+            crew: self.crew,
         }
     }
 }
@@ -246,6 +251,21 @@ impl Catalog {
         all
     }
 
+    /// The agents.
+    #[must_use]
+    pub const fn crew(&self) -> &Arc<Crew> {
+        &self.crew
+    }
+
+    /// The agent that a request names, by its place.
+    pub(crate) fn entry(&self, ask: &Ask) -> Option<usize> {
+        let [name] = ask.models.names.as_slice() else { return None };
+        if ask.byok.is_some() {
+            return None;
+        }
+        self.crew.named(name.strip_prefix(PREFIX)?).map(|(place, _)| place)
+    }
+
     /// The models that a policy names and nobody here serves, with the key they stand under.
     #[must_use]
     pub fn unserved(&self, policy: &Policy) -> Vec<(&'static str, UnknownName)> {
@@ -287,6 +307,10 @@ impl Catalog {
                 let names = route.pool.iter().map(ModelName::as_str);
                 let pool = self.pool(names, named.unwrap_or(&route.policy), true)?;
                 return Ok(Pool { handoff: route.handoff, ..pool });
+            }
+            if let Some((_, agent)) = name.strip_prefix(PREFIX).and_then(|name| self.crew.named(name)) {
+                let pool = self.pool(agent.names(), named.unwrap_or(&agent.policy), true)?;
+                return Ok(Pool { handoff: HandoffMode::Both, ..pool });
             }
             if let Some(name) = name.strip_prefix("policy/") {
                 let policy = self.policy(name, stored)?;
@@ -403,7 +427,8 @@ impl Catalog {
     fn nearest(&self, name: &str) -> Vec<String> {
         let models = self.models().into_iter().map(|entry| entry.target.to_string());
         let others = self.aliases.keys().chain(self.routes.keys()).map(ToString::to_string);
-        nearest(name, models.chain(others))
+        let agents = self.crew.agents.iter().map(|agent| format!("{PREFIX}{}", agent.name));
+        nearest(name, models.chain(others).chain(agents))
     }
 }
 

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use baton_audit::IdSource;
-use baton_dialect::{Marks, conversation_marks};
-use baton_model::{ProviderName, Target};
+use baton_dialect::{Marks, conversation_marks, refuse_what_is_kept};
+use baton_model::{Dialect, ProviderName, Target};
 use baton_policy::{Context, Features, Health, Inputs, Needs, Policy, RunInputs, Scorer};
 use baton_run::HandoffMode;
 use tokio::time::Instant;
 
 use crate::engine::unresolved;
-use crate::features::{features, last_user_text};
+use crate::features::{conversation, features, last_user_text};
 use crate::given::GivenCalls;
 use crate::health::{Form, HealthBoard, Keys, Probe, Snapshot};
 use crate::prepare::{Converted, prepare};
@@ -64,6 +64,9 @@ impl Outlook {
     ) -> Result<Considered, Refusal> {
         let stored = self.stored.load();
         let mut pool = Self::pool(ask, &settings, Drawing::new(&stored, ask))?;
+        if !goes_to_one_provider(ask.dialect, &settings, &pool) {
+            refuse_what_is_kept(ask.dialect, &ask.body)?;
+        }
         let marks = if pool.handoff == HandoffMode::Off {
             None
         } else {
@@ -75,8 +78,8 @@ impl Outlook {
             note_what_is_not_carried(ask, &converted, &settings, &mut pool)?;
         }
         let needs = pool.policy.needs(&ask.wishes);
-        let features =
-            features(&ask.body, ask.stream, ask.task, needs).map_err(baton_dialect::DecodeError::from)?;
+        let features = features(ask.dialect, &ask.body, ask.stream, ask.task, needs)
+            .map_err(baton_dialect::DecodeError::from)?;
         let mut candidates = std::mem::take(&mut pool.candidates);
         let mut probes = Vec::new();
         for candidate in &mut candidates {
@@ -96,6 +99,7 @@ impl Outlook {
         let current = held.filter(|_| handed || needs.conversation).map(|held| held.current);
         let random = needs.dice.then(rand::random::<u32>).map_or(0, u64::from);
         let inputs = Box::new(Inputs {
+            agent: None,
             policy: pool.policy.reference.clone(),
             knowledge: settings.catalog.knowledge_version().to_owned(),
             features,
@@ -169,7 +173,7 @@ impl Outlook {
         }
     }
 
-    fn context(&self, ask: &Ask) -> Context {
+    pub(crate) fn context(&self, ask: &Ask) -> Context {
         Context {
             surface: ask.surface.to_owned(),
             key: ask.caller.principal.clone(),
@@ -184,6 +188,14 @@ impl Outlook {
     fn held(&self, ask: &Ask) -> Option<Held> {
         self.sticky.find(&ask.caller.principal, [Key::Session(ask.labels.session.clone()?)])
     }
+}
+
+/// Whether a request can only come to one provider, which speaks its dialect: that one knows what it keeps.
+fn goes_to_one_provider(dialect: Dialect, settings: &Settings, pool: &Pool) -> bool {
+    let mut providers = pool.candidates.iter().map(|candidate| &candidate.target.provider);
+    let Some(first) = providers.next().filter(|_| pool.handoff == HandoffMode::Off) else { return false };
+    let speaks = settings.catalog.upstream(first).is_some_and(|upstream| upstream.dialect() == dialect);
+    speaks && providers.all(|provider| provider == first)
 }
 
 /// By what a conversation is known, the surest first.
@@ -226,7 +238,7 @@ fn note_scores(ask: &Ask, features: &Features, candidates: &mut [baton_policy::C
     if known.is_empty() {
         return;
     }
-    let (text, _) = last_user_text(ask.body.get("messages").unwrap_or_default());
+    let (text, _) = last_user_text(conversation(ask.dialect, &ask.body));
     let models: Vec<u16> = known.iter().map(|(_, model)| *model).collect();
     let scores = scorer.score_for(&text, features.task_kind(), &models);
     for ((at, _), score) in known.into_iter().zip(scores) {

@@ -14,7 +14,9 @@ use baton_dialect::{
     AnswerContext, JoinEnd, Joiner, StreamOptions, TurnAnswer, join_answers, repeated, stream_usage,
 };
 use baton_model::{Fault, FinishReason, NanoUsd, Part, ProviderName, Target, Usage};
-use baton_policy::{Actions, Candidate, Current, Inputs, Reason, ReasonCode, ReasonSource, Row, RunEvent};
+use baton_policy::{
+    Actions, AgentMoveBy, Candidate, Current, Inputs, Reason, ReasonCode, ReasonSource, Row, RunEvent,
+};
 use baton_run::{
     CallResult, CallsTold, Cause, Effect, Event, Finish, Guard, History, Machine, ToolCall, TurnEnd,
 };
@@ -22,6 +24,7 @@ use baton_tools::{Called, ToolSet};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
+use self::agents::Agents;
 use crate::attempt::{Body, Failed, NoAnswer, Opened, WholeTurn, answer_id, created};
 use crate::engine::{internal, not_recordable};
 use crate::flow::Flow;
@@ -29,7 +32,7 @@ use crate::leg::{Leg, LegTerms};
 use crate::plot::plot;
 use crate::report::{Report, correlation};
 use crate::run::{Choice, Run};
-use crate::sticky::{Held, Key};
+use crate::sticky::Key;
 use crate::{Ask, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
 
 /// How many tools of one turn run at the same time.
@@ -43,6 +46,8 @@ pub(crate) struct Course {
     basis: Box<Inputs>,
     /// The tools that the gateway runs.
     tools: Option<ToolSet>,
+    /// The agents, where they take the turns.
+    agents: Option<Box<Agents>>,
 }
 
 impl Course {
@@ -58,7 +63,13 @@ impl Course {
         tools: Option<ToolSet>,
     ) -> Result<Box<Self>, Option<&'static str>> {
         let (machine, legs) = plot(run, inputs, table, order, rule, moved, tools.as_ref())?;
-        Ok(Box::new(Self { machine, legs: Arc::new(legs), basis: Box::new(inputs.clone()), tools }))
+        Ok(Box::new(Self {
+            machine,
+            legs: Arc::new(legs),
+            basis: Box::new(inputs.clone()),
+            tools,
+            agents: None,
+        }))
     }
 
     /// Answers. `client` is the request as it was sent, `run` has it as the rules want it at its start.
@@ -100,6 +111,7 @@ impl Course {
             failure: None,
             report: Report::of(self.tools.as_ref()),
             tools: self.tools,
+            agents: self.agents,
             summary: None,
         };
         if stream { way.streamed().await } else { way.whole().await }
@@ -124,6 +136,8 @@ struct Way {
     failure: Option<(Target, Box<Failed>)>,
     report: Report,
     tools: Option<ToolSet>,
+    /// The agents, where they take the turns.
+    agents: Option<Box<Agents>>,
     /// What the conversation came to, where the target of a hand-over is told that instead.
     summary: Option<Arc<str>>,
 }
@@ -151,6 +165,10 @@ impl Way {
             let event = match effect {
                 Effect::Price => Event::Priced(self.worst_case()),
                 Effect::Turn => match self.turn().await {
+                    Ok(opened) if self.machine.is_aside() => match self.aside_ended(opened) {
+                        Ok(event) => event,
+                        Err(refusal) => return Stage::Failed(Box::new(refusal)),
+                    },
                     Ok(opened) => return Stage::Turn(Box::new(opened)),
                     Err(NoAnswer::Refused(refusal)) => return Stage::Failed(refusal),
                     Err(NoAnswer::Failed { target, failed }) => {
@@ -158,7 +176,18 @@ impl Way {
                         Event::Failed
                     }
                 },
+                Effect::Decide { to } if self.agents.is_some() => {
+                    Box::pin(self.arrive(to, AgentMoveBy::Handoff, None)).await
+                }
                 Effect::Decide { to } => self.decide(to),
+                Effect::Force { to } => Box::pin(self.arrive(to, AgentMoveBy::Forced, None)).await,
+                Effect::Delegate { to, task } => {
+                    Box::pin(self.arrive(to, AgentMoveBy::Task, Some(&task))).await
+                }
+                Effect::Returned { from } => match self.returned(from) {
+                    Ok(event) => event,
+                    Err(refusal) => return Stage::Failed(Box::new(refusal)),
+                },
                 Effect::Tools(calls) => self.run_tools(calls).await,
                 Effect::Rules => match self.ask_rules() {
                     Ok(ruling) => Event::Ruled(ruling),
@@ -186,8 +215,13 @@ impl Way {
 
     /// Asks the active member for a turn, or who stands in for it.
     async fn turn(&mut self) -> Result<Opened, NoAnswer> {
+        self.take_station();
         let (choice, others) = match self.next.take() {
             Some(next) => next,
+            None if self.agents.is_some() => {
+                Box::pin(self.come_back()).await.map_err(|refusal| NoAnswer::Refused(Box::new(refusal)))?;
+                self.choose_again().map_err(|refusal| NoAnswer::Refused(Box::new(refusal)))?
+            }
             None => self.choose().map_err(|refusal| NoAnswer::Refused(Box::new(refusal)))?,
         };
         self.run.turn = self.machine.turn();
@@ -197,22 +231,30 @@ impl Way {
             self.summary = self.summarised(&choice).await;
         }
         let announcement = match &self.joiner {
-            Some(_) => Report::announcement(choice.kind, &choice.candidate),
-            // A whole answer announces nothing.
-            None => Vec::new(),
+            Some(_) if !self.machine.is_aside() => {
+                Report::announcement(choice.kind, &choice.candidate, self.announces())
+            }
+            // A whole answer announces nothing, and nobody sees a task.
+            _ => Vec::new(),
         };
-        let note = (choice.kind == DecisionKind::Handoff).then(|| Box::new(self.note(&choice)));
+        let note =
+            if choice.kind == DecisionKind::Handoff { self.note(&choice) } else { HandoffNote::default() };
+        let is_noted = choice.kind == DecisionKind::Handoff || self.agents.is_some();
+        let note = is_noted.then(|| Box::new(self.agents_note(choice.kind, note)));
         self.run.leg = Some(Box::new(Leg {
             machine: self.machine.clone(),
             terms: Arc::clone(&self.legs),
-            joiner: self.joiner.clone(),
+            joiner: if self.machine.is_aside() { None } else { self.joiner.clone() },
+            agent: self.agent_leg(),
             announcement,
             called: self.report.ran_tools(),
             summary: self.summary.clone(),
             note,
         }));
         let opened = self.engine.drive(&mut self.run, choice, others.into_iter(), self.retries).await?;
-        if let Some(member) = self.legs.member(&opened.target) {
+        if self.agents.is_some() {
+            self.answered_by(&opened.target);
+        } else if let Some(member) = self.legs.member(&opened.target) {
             self.machine.took_over(member);
         }
         Ok(opened)
@@ -280,7 +322,9 @@ impl Way {
             Cause::NotAccepted | Cause::Denied => {
                 (DecisionKind::Stay, RunEvent::Denied { from: &name, why: "its hand-over was not accepted" })
             }
-            Cause::Begins | Cause::Tools => (DecisionKind::Stay, RunEvent::ToolsAnswered { by: &name }),
+            Cause::Begins | Cause::Tools | Cause::Delegated | Cause::Returned | Cause::GaveUp => {
+                (DecisionKind::Stay, RunEvent::ToolsAnswered { by: &name })
+            }
         };
         let reason = self.report.planned.take().unwrap_or_else(|| Reason::in_run(event));
         let handed = kind == DecisionKind::Handoff;
@@ -293,14 +337,19 @@ impl Way {
 
     /// Runs the tools that a turn called, a few at a time.
     async fn run_tools(&mut self, calls: Vec<ToolCall>) -> Event {
-        let Some(tools) = &self.tools else { return Event::ToolsDone(Vec::new()) };
         let dialect = self.client.dialect;
         let patience = self.run.time_left();
+        let way = &*self;
         let running = calls.into_iter().map(|call| async move {
-            let called = tools.call(&call.name, &call.arguments, patience).await;
-            (call, called)
+            if let Some(called) = way.call_folder(&call, patience).await {
+                return Some((call, called));
+            }
+            let called = way.tools.as_ref()?.call(&call.name, &call.arguments, patience).await;
+            Some((call, called))
         });
-        let done: Vec<(ToolCall, Called)> = stream::iter(running).buffered(TOOLS_AT_ONCE).collect().await;
+        let done: Vec<Option<(ToolCall, Called)>> =
+            stream::iter(running).buffered(TOOLS_AT_ONCE).collect().await;
+        let done: Vec<(ToolCall, Called)> = done.into_iter().flatten().collect();
         let mut results = Vec::with_capacity(done.len());
         for (call, called) in done {
             self.run.tools_run.push(ToolNote {
@@ -338,9 +387,11 @@ impl Way {
         let candidate = self.candidate(self.machine.active())?;
         let price = candidate.facts.price?;
         let added = self.machine.added(self.machine.active());
-        let bytes = self.run.ask.body.body().len() + added.iter().map(baton_run::size).sum::<usize>();
-        let features = &self.basis.features;
-        let output = features.max_output_tokens.or(candidate.facts.capabilities.max_output_tokens)?;
+        let said = added.iter().map(baton_run::size).sum::<usize>();
+        let own = || (self.run.ask.body.body().len(), self.basis.features.max_output_tokens);
+        let (request, most) = self.agents_worst().unwrap_or_else(own);
+        let bytes = request + said;
+        let output = most.or(candidate.facts.capabilities.max_output_tokens)?;
         // No tokenizer gives more tokens than bytes.
         let input = u64::try_from(bytes).unwrap_or(u64::MAX);
         Some(price.cost(&Usage { input_tokens: input, output_tokens: output, ..Usage::default() }))
@@ -349,7 +400,7 @@ impl Way {
     /// Notes who has the conversation from now on.
     fn remember(&self) {
         let Some(marks) = &self.run.marks else { return };
-        let Some(target) = self.target(self.report.later.unwrap_or(self.machine.active())) else { return };
+        let Some(target) = self.target(self.report.later.unwrap_or(self.machine.holder())) else { return };
         let ask = &self.client;
         let named = self.run.keys_from_now_on(marks);
         let calls = self.report.emitted.iter().map(|call| Key::Call(call.id.clone()));
@@ -360,14 +411,20 @@ impl Way {
         let current = Current { target, cached_tokens: self.report.last_input() };
         let keys = named.into_iter().chain(calls).chain(told);
         self.engine.outlook.given.put(&ask.caller.principal, &self.report.emitted);
-        self.engine.outlook.sticky.put(&ask.caller.principal, keys, &Held { current, handed });
+        self.engine.outlook.sticky.put(&ask.caller.principal, keys, &self.held(current, handed));
     }
 
     fn candidate(&self, member: usize) -> Option<Candidate> {
+        if self.agents.is_some() {
+            return self.agents_candidate(member);
+        }
         self.basis.candidates.get(self.legs.members.get(member)?.candidate).cloned()
     }
 
     fn target(&self, member: usize) -> Option<Target> {
+        if self.agents.is_some() {
+            return self.agents_candidate(member).map(|candidate| candidate.target);
+        }
         Some(self.legs.members.get(member)?.target.clone())
     }
 
@@ -433,7 +490,8 @@ fn kept_by(guard: Guard, name: &str) -> Reason {
         Guard::PingPong => {
             (ReasonCode::PingPong, "the conversation goes to and fro, and the user has said nothing new")
         }
-        Guard::Budget => {
+        Guard::Depth => (ReasonCode::MaxDepth, "too many agents wait for each other already"),
+        Guard::Budget | Guard::Tokens => {
             (ReasonCode::BudgetReached, "another turn could cost more than is left of its budget")
         }
         Guard::Rule => (ReasonCode::HandoffDenied, "a rule ends it"),
@@ -441,6 +499,7 @@ fn kept_by(guard: Guard, name: &str) -> Reason {
     Reason { code, text: format!("{name} keeps the conversation: {why}"), source: ReasonSource::Policy }
 }
 
+mod agents;
 mod decide;
 mod streamed;
 mod summary;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::Ask;
+use crate::features::list_name;
 
 /// The request as the rule wants it, with what of the rule the client's dialect has no word for;
 /// `None` where the rule changes nothing.
@@ -25,7 +26,7 @@ pub(crate) fn changed(ask: &Ask, actions: &Actions) -> Result<Option<(Ask, Vec<S
             None => wordless.push(format!("rule.set.{key}")),
         }
     }
-    let list = if ask.dialect == Dialect::OpenaiResponses { "input" } else { "messages" };
+    let list = list_name(ask.dialect);
     let mut messages = ask.body.get(list).unwrap_or(b"[]").to_vec();
     if messages.first() == Some(&b'"') {
         messages = [b"[{\"role\":\"user\",\"content\":", messages.as_slice(), b"}]"].concat();
@@ -53,7 +54,7 @@ pub(crate) fn changed(ask: &Ask, actions: &Actions) -> Result<Option<(Ask, Vec<S
 }
 
 /// A setting's name in the request's dialect.
-fn word<'k>(ask: &Ask, key: &'k str) -> Option<&'k str> {
+pub(crate) fn word<'k>(ask: &Ask, key: &'k str) -> Option<&'k str> {
     match (ask.dialect, key) {
         // One limit under two names, of which a request may have one.
         (Dialect::OpenaiChat, "max_tokens") if ask.body.get("max_completion_tokens").is_some() => {

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use baton_access::Sealer;
 use baton_audit::{Decision, DecisionKind, HandoffNote, IdSource, Journal, JournalError, Record};
 use baton_dialect::observed_transfers;
-use baton_model::{Fault, FaultKind, Target};
+use baton_model::{Dialect, Fault, FaultKind, Target};
 use baton_policy::{
     Candidate, History, Next, Plan, Planned, Policy, Reason, ReasonCode, ReasonSource, Rejection, Row,
     RunEvent, Stage, Verdict, next, plan, reaction,
@@ -22,6 +22,7 @@ use crate::attempt::{Body, Failed, Failure, NoAnswer, Opened, attempt};
 use crate::consider::{Outlook, Purpose, credentials};
 use crate::course::Course;
 use crate::effects::changed;
+use crate::features::list_name;
 use crate::health::{HealthBoard, Picked};
 use crate::prepare::{Converted, Prepared};
 use crate::run::{Choice, Run};
@@ -128,7 +129,11 @@ impl Engine {
     pub async fn answer(self: &Arc<Self>, ask: Ask) -> Result<Reply, Refusal> {
         self.admit()?;
         let ask = Arc::new(ask);
-        let mut considered = self.outlook.consider(self.settings(), &ask, Purpose::Answer)?;
+        let settings = self.settings();
+        if let Some(entry) = settings.catalog.entry(&ask) {
+            return Box::pin(self.answer_as_agent(settings, ask, entry)).await;
+        }
+        let mut considered = self.outlook.consider(settings, &ask, Purpose::Answer)?;
         let sent = Arc::clone(&ask);
         let ask = if considered.marks.is_some() { self.outlook.given.restored(ask)? } else { ask };
         if !Arc::ptr_eq(&sent, &ask) {
@@ -314,7 +319,7 @@ impl Engine {
     }
 
     /// Records the hand-overs that the client's own loop made just before this request.
-    fn observe(&self, run: &mut Run, to: Option<&Candidate>) -> Result<(), Refusal> {
+    pub(crate) fn observe(&self, run: &mut Run, to: Option<&Candidate>) -> Result<(), Refusal> {
         for transfer in observed_transfers(run.ask.dialect, &run.ask.body)? {
             let name = transfer.to.as_deref().map(|name| crate::ledger::cut(name, 64));
             let reason = Reason::in_run(RunEvent::Observed { to: name });
@@ -416,7 +421,7 @@ impl Engine {
     }
 
     /// Records that no candidate was eligible, and says why.
-    async fn refuse(&self, run: &mut Run, reason: Reason) -> Refusal {
+    pub(crate) async fn refuse(&self, run: &mut Run, reason: Reason) -> Refusal {
         let table: Vec<(Candidate, Row)> = run
             .plan
             .iter()
@@ -444,7 +449,7 @@ impl Engine {
                     refusal.message = format!("{}: `{}`", refusal.message, names.replace(", ", "`, `"));
                     names.split(", ").next().map(ToOwned::to_owned)
                 }
-                (code, _) => capability_param(code).map(ToOwned::to_owned),
+                (code, _) => capability_param(run.ask.dialect, code).map(ToOwned::to_owned),
             };
         }
         let decision = run.decision(self, DecisionKind::Refuse, None, None, reason);
@@ -530,11 +535,16 @@ pub(crate) fn unresolved(unresolved: Unresolved) -> Refusal {
 }
 
 /// The request member that a capability is about.
-const fn capability_param(code: ReasonCode) -> Option<&'static str> {
+const fn capability_param(dialect: Dialect, code: ReasonCode) -> Option<&'static str> {
+    let of_responses = matches!(dialect, Dialect::OpenaiResponses);
     match code {
-        ReasonCode::WindowTooSmall | ReasonCode::NoVision | ReasonCode::NoAudio => Some("messages"),
-        ReasonCode::OutputLimitTooSmall => Some("max_tokens"),
+        ReasonCode::WindowTooSmall | ReasonCode::NoVision | ReasonCode::NoAudio => Some(list_name(dialect)),
         ReasonCode::NoTools => Some("tools"),
+        ReasonCode::OutputLimitTooSmall if of_responses => Some("max_output_tokens"),
+        ReasonCode::NoStructuredOutput if of_responses => Some("text.format"),
+        ReasonCode::NoLogprobs if of_responses => Some("include"),
+        ReasonCode::NoReasoning if of_responses => Some("reasoning.effort"),
+        ReasonCode::OutputLimitTooSmall => Some("max_tokens"),
         ReasonCode::NoStructuredOutput => Some("response_format"),
         ReasonCode::NoLogprobs => Some("logprobs"),
         ReasonCode::NoReasoning => Some("reasoning_effort"),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use baton_model::{JsonError, RawObject};
+use baton_model::{Dialect, JsonError, RawObject};
 use baton_policy::{DeclaredTask, Features, Needs, Shape, estimate_tokens, read_task};
 use memchr::memmem::{self, Finder};
 use serde::Deserialize;
@@ -13,44 +13,60 @@ use serde_json::value::RawValue;
 /// As much of the last user message as is looked at.
 const TEXT_LIMIT: usize = 8 * 1024;
 
-/// What marks messages with pictures, in one dialect and in the other. Every request is searched for them.
+/// What marks messages with pictures, in one dialect and in the others. Every request is searched for them.
 static IMAGES: LazyLock<[Finder<'static>; 2]> =
     LazyLock::new(|| ["\"image_url\"", "\"image\""].map(Finder::new));
+/// The same in `openai_responses`.
+static INPUT_IMAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"input_image\""));
 /// What marks messages with audio.
 static AUDIO: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"input_audio\""));
+
+/// The list in which a body has the conversation, by its name in the dialect.
+pub(crate) const fn list_name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => "messages",
+        Dialect::OpenaiResponses => "input",
+    }
+}
+
+/// The conversation of a body: a list, or one text of the user.
+pub(crate) fn conversation(dialect: Dialect, body: &RawObject) -> &[u8] {
+    body.get(list_name(dialect)).unwrap_or_default()
+}
 
 /// What the body asks for.
 ///
 /// # Errors
 /// When a member that is read has the wrong type.
 pub(crate) fn features(
+    dialect: Dialect,
     body: &RawObject,
     stream: bool,
     declared: Option<DeclaredTask>,
     needs: Needs,
 ) -> Result<Features, JsonError> {
-    let messages = body.get("messages").unwrap_or_default();
-    let system = body.get("system").unwrap_or_default();
+    let messages = conversation(dialect, body);
+    let of_responses = dialect == Dialect::OpenaiResponses;
+    let system = body.get(if of_responses { "instructions" } else { "system" }).unwrap_or_default();
     let tools = body.get("tools").unwrap_or_default();
     let has = |mark: &Finder<'_>| mark.find(messages).is_some();
-    let limit = match body.read::<u64>("max_completion_tokens")? {
-        Some(limit) => Some(limit),
-        None => body.read::<u64>("max_tokens")?,
-    };
+    let limit =
+        match body.read::<u64>(if of_responses { "max_output_tokens" } else { "max_completion_tokens" })? {
+            None if !of_responses => body.read::<u64>("max_tokens")?,
+            limit => limit,
+        };
+    let asks = if of_responses { Asks::of_response(body) } else { Asks::of_messages(body) };
     let mut features = Features {
         input_tokens: estimate_tokens(messages) + estimate_tokens(system) + estimate_tokens(tools),
         max_output_tokens: limit,
         tools: body
             .read::<Vec<IgnoredAny>>("tools")?
             .map_or(0, |tools| u32::try_from(tools.len()).unwrap_or(u32::MAX)),
-        images: IMAGES.iter().any(has),
+        images: if of_responses { has(&INPUT_IMAGE) } else { IMAGES.iter().any(has) },
         audio: has(&AUDIO),
-        structured_output: body
-            .get("response_format")
-            .is_some_and(|format| memmem::find(format, b"json_schema").is_some()),
-        logprobs: body.get("logprobs").is_some_and(|value| value == b"true"),
-        reasoning: body.get("reasoning_effort").is_some_and(|value| value != b"\"none\"" && value != b"null")
-            || body.get("thinking").is_some_and(|value| memmem::find(value, b"\"enabled\"").is_some()),
+        structured_output: asks.structured_output,
+        logprobs: asks.logprobs,
+        reasoning: asks.reasoning,
         stream,
         declared_task: declared,
         ..Features::default()
@@ -69,6 +85,50 @@ pub(crate) fn features(
         features.task = Some(Box::new(read_task(&text, &shape)));
     }
     Ok(features)
+}
+
+/// What a body wants of the answer.
+struct Asks {
+    structured_output: bool,
+    logprobs: bool,
+    reasoning: bool,
+}
+
+impl Asks {
+    fn of_messages(body: &RawObject) -> Self {
+        Self {
+            structured_output: has(body, "response_format", b"json_schema"),
+            logprobs: body.get("logprobs").is_some_and(|value| value == b"true"),
+            reasoning: body.get("reasoning_effort").is_some_and(is_effort)
+                || has(body, "thinking", b"\"enabled\""),
+        }
+    }
+
+    fn of_response(body: &RawObject) -> Self {
+        #[derive(Deserialize)]
+        struct Reasoning<'a> {
+            #[serde(borrow, default)]
+            effort: Option<&'a RawValue>,
+        }
+        let reasoning: Option<Reasoning<'_>> =
+            body.get("reasoning").and_then(|value| serde_json::from_slice(value).ok());
+        Self {
+            structured_output: has(body, "text", b"json_schema"),
+            logprobs: has(body, "include", b"message.output_text.logprobs")
+                || body.get("top_logprobs").is_some_and(|value| !matches!(value, b"0" | b"null")),
+            reasoning: reasoning
+                .and_then(|reasoning| reasoning.effort)
+                .is_some_and(|effort| is_effort(effort.get().as_bytes())),
+        }
+    }
+}
+
+fn has(body: &RawObject, key: &str, word: &[u8]) -> bool {
+    body.get(key).is_some_and(|value| memmem::find(value, word).is_some())
+}
+
+fn is_effort(value: &[u8]) -> bool {
+    value != b"\"none\"" && value != b"null"
 }
 
 /// A message, as far as its text is sought. What has another form has no text.
@@ -129,3 +189,6 @@ fn cut(mut text: String) -> String {
 pub(crate) fn estimate(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(4)
 }
+
+#[cfg(test)]
+mod tests;

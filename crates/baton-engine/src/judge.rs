@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::attempt::{Body, Failure, attempt};
 use crate::consider::credentials;
-use crate::features::last_user_text;
+use crate::features::{conversation, last_user_text};
 use crate::own::{own_ask, text_of};
 use crate::run::{Choice, Run};
 use crate::{Ask, Engine};
@@ -60,7 +60,7 @@ impl Engine {
 
 /// The judge's own request: what is asked of the models, who they are, and how to answer.
 fn question_for(ask: &Ask, inputs: &Inputs, question: &Question) -> Option<Ask> {
-    let (mut text, _) = last_user_text(ask.body.get("messages").unwrap_or_default());
+    let (mut text, _) = last_user_text(conversation(ask.dialect, &ask.body));
     text.truncate(text.floor_char_boundary(SHOWN));
     let mut choices = String::new();
     for (number, at) in (1_u32..).zip(&question.choices) {

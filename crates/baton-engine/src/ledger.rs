@@ -217,7 +217,7 @@ impl OpenAttempt {
         if let Some(conversation) = self.terms.conversation.take().filter(|_| status == OutcomeStatus::Ok) {
             let cached = counted.map_or(self.terms.input_estimate, |usage| usage.input_tokens);
             let current = Current { target: self.target.clone(), cached_tokens: cached };
-            let held = Held { current, handed: conversation.handed };
+            let held = Held { current, handed: conversation.handed, agent: None };
             self.sticky.put(&conversation.principal, conversation.keys, &held);
         }
         self.record_span(&outcome);

@@ -23,8 +23,20 @@ pub(crate) struct Leg {
     pub(crate) summary: Option<Arc<str>>,
     /// Whether tools of the gateway's were run: the call that the client demands was made then.
     pub(crate) called: bool,
+    /// The agent whose turn it is; none in a pool of models.
+    pub(crate) agent: Option<Box<AgentLeg>>,
     /// What the hand-over to this turn's target says in its record; none for other turns.
     pub(crate) note: Option<Box<HandoffNote>>,
+}
+
+/// A turn of an agent.
+pub(crate) struct AgentLeg {
+    /// Its place in the team.
+    pub(crate) member: usize,
+    /// The tools that the gateway runs for it.
+    pub(crate) tools: Vec<Tool>,
+    /// Members of the request that have another value at a target.
+    pub(crate) settings: Vec<(Target, Vec<(String, RawJson)>)>,
 }
 
 /// What is the same for every turn of a run.
@@ -65,12 +77,22 @@ impl LegTerms {
 impl Leg {
     /// The tools that stand behind the client's: those of servers, then the transfers.
     pub(crate) fn tools(&self, member: usize) -> Vec<Tool> {
-        let mut tools = self.terms.tools.clone();
-        tools.extend(self.machine.terms().members.tools(member));
+        let own = self.agent.as_ref().map_or(&self.terms.tools, |agent| &agent.tools);
+        let mut tools = own.clone();
+        tools.extend(self.machine.terms().tools(member));
         tools
     }
 
-    pub(crate) fn settings(&self, member: usize) -> &[(String, RawJson)] {
+    /// Who takes the turn, when it goes to this target.
+    pub(crate) fn member(&self, target: &Target) -> Option<usize> {
+        self.agent.as_ref().map_or_else(|| self.terms.member(target), |agent| Some(agent.member))
+    }
+
+    pub(crate) fn settings(&self, member: usize, target: &Target) -> &[(String, RawJson)] {
+        if let Some(agent) = &self.agent {
+            let of_target = agent.settings.iter().find(|(of, _)| of == target);
+            return of_target.map_or(&[], |(_, settings)| settings);
+        }
         self.terms.members.get(member).map_or(&[], |member| &member.settings)
     }
 

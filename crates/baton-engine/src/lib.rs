@@ -9,6 +9,7 @@
 //! - **Invariant:** nothing is retried once content of a turn was handed out.
 //! - **Never here:** axum, SQL, names of vendors, status codes for clients.
 
+mod agents;
 mod ask;
 mod attempt;
 mod catalog;
@@ -40,6 +41,7 @@ mod sticky;
 mod tooling;
 mod versions;
 
+pub use agents::{Agent, AgentBudget, Crew, StructuredForm};
 pub use ask::{Ask, Byok, Caller, Explain, ModelSpec};
 pub use catalog::{Catalog, CatalogBuilder, ModelEntry, Pool, Route, Settings, UnknownName, Unresolved};
 pub use consider::Outlook;

@@ -12,7 +12,7 @@ use crate::leg::{LegMember, LegTerms};
 use crate::run::Run;
 
 /// The most turns that a request may ask for.
-const MOST_TURNS: u32 = 50;
+pub(crate) const MOST_TURNS: u32 = 50;
 
 /// The run of a request, where it is more than one answer.
 pub(crate) fn plot(
@@ -71,11 +71,12 @@ pub(crate) fn plot(
     let terms = Terms {
         limits,
         members: Members::new(introduced, &client_tools, offered, wishes.package),
+        team: None,
         client_tools,
         server_tools,
         own_tools: tools.is_some() && run.ask.run_tools,
         rules: !run.pool.policy.document.rules.is_empty(),
-        text_is_final: inputs.features.structured_output || demands_json(&run.ask.body),
+        text_is_final: inputs.features.structured_output || demands_json(run.ask.dialect, &run.ask.body),
         dialect: run.ask.dialect,
     };
     let legs = LegTerms {
@@ -186,19 +187,29 @@ struct ChoiceType {
 }
 
 /// Whether the answer has to be JSON.
-fn demands_json(body: &RawObject) -> bool {
+pub(crate) fn demands_json(dialect: Dialect, body: &RawObject) -> bool {
     #[derive(Deserialize)]
     struct Format {
         #[serde(rename = "type", default)]
         kind: String,
     }
-    let format = body.read::<Format>("response_format").ok().flatten();
+    #[derive(Deserialize)]
+    struct Text {
+        #[serde(default)]
+        format: Option<Format>,
+    }
+    let format = match dialect {
+        Dialect::OpenaiChat | Dialect::AnthropicMessages => {
+            body.read::<Format>("response_format").ok().flatten()
+        }
+        Dialect::OpenaiResponses => body.read::<Text>("text").ok().flatten().and_then(|text| text.format),
+    };
     format.is_some_and(|format| format.kind.starts_with("json"))
         || body.read::<IgnoredAny>("output_format").ok().flatten().is_some()
 }
 
 /// The names of the client's own tools.
-fn tool_names(body: &RawObject) -> Vec<String> {
+pub(crate) fn tool_names(body: &RawObject) -> Vec<String> {
     #[derive(Deserialize)]
     struct Named {
         #[serde(default)]
@@ -218,4 +229,27 @@ fn tool_names(body: &RawObject) -> Vec<String> {
         .chain(of("functions"))
         .filter_map(|tool| tool.function.and_then(|it| it.name).or(tool.name))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demand_for_json_is_seen_in_each_dialect() {
+        let demands =
+            |dialect, body: &str| demands_json(dialect, &RawObject::parse(body.to_owned().into()).unwrap());
+        for (dialect, body, expected) in [
+            (Dialect::OpenaiChat, r#"{"response_format":{"type":"json_object"}}"#, true),
+            (Dialect::OpenaiChat, r#"{"response_format":{"type":"text"}}"#, false),
+            (Dialect::OpenaiChat, r#"{"text":{"format":{"type":"json_schema"}}}"#, false),
+            (Dialect::OpenaiResponses, r#"{"text":{"format":{"type":"json_schema"}}}"#, true),
+            (Dialect::OpenaiResponses, r#"{"text":{"format":{"type":"json_object"}}}"#, true),
+            (Dialect::OpenaiResponses, r#"{"text":{"format":{"type":"text"},"verbosity":"low"}}"#, false),
+            (Dialect::OpenaiResponses, r#"{"text":null}"#, false),
+            (Dialect::AnthropicMessages, r#"{"output_format":{"type":"json_schema"}}"#, true),
+        ] {
+            assert_eq!(demands(dialect, body), expected, "{body}");
+        }
+    }
 }

@@ -69,13 +69,19 @@ pub(crate) fn prepare(
     let calls = if dialect == Dialect::OpenaiChat { quirks.calls } else { CallTaste::AsSent };
     let most =
         max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
+    let to = EncodeTarget {
+        model: target.model.as_str(),
+        stream: ask.stream,
+        default_max_tokens: most,
+        shared_members: quirks.shared_members,
+    };
     let more = leg.map(|leg| More::of(ask, leg, target));
     let left_out = more.as_ref().map_or(0, |more| more.left_out);
     let mut prepared = match more {
         Some(more) if ask.dialect == dialect && more.can_be_spliced() => spliced(ask, target, &more, calls)?,
-        Some(more) => rewritten(ask, converted, dialect, target, most, more, calls)?,
+        Some(more) => rewritten(ask, converted, dialect, &to, more, calls)?,
         None if ask.dialect == dialect => fast(ask, target, calls)?,
-        None => slow(ask, converted, dialect, target, most)?,
+        None => encoded(converted.request(ask)?, dialect, &to),
     };
     prepared.left_out += left_out;
     if dialect == Dialect::OpenaiChat && !quirks.is_none() {
@@ -103,11 +109,11 @@ struct More {
 
 impl More {
     fn of(ask: &Ask, leg: &Leg, target: &Target) -> Self {
-        let member = leg.terms.member(target);
+        let member = leg.member(target);
         let mut messages = leg.machine.added(member.unwrap_or(usize::MAX));
         let left_out =
             without_signatures(&mut messages, |maker| maker.is_some_and(|maker| *maker != target.provider));
-        let mut settings = member.map(|member| leg.settings(member).to_vec()).unwrap_or_default();
+        let mut settings = member.map(|member| leg.settings(member, target).to_vec()).unwrap_or_default();
         if leg.called && demands_a_call(ask) {
             // It was made. To go on demanding one would never let the model answer.
             let free = match ask.dialect {
@@ -164,8 +170,7 @@ fn rewritten(
     ask: &Ask,
     converted: &Converted,
     dialect: Dialect,
-    target: &Target,
-    default_max_tokens: u64,
+    to: &EncodeTarget<'_>,
     more: More,
     calls: CallTaste,
 ) -> Result<Prepared, DecodeError> {
@@ -185,7 +190,7 @@ fn rewritten(
     }
     request.messages = view(request.messages, more.kept, more.history, more.summary.as_deref());
     request.tools.extend(more.tools);
-    Ok(encoded(ask, &request, dialect, target, default_max_tokens))
+    Ok(encoded(&request, dialect, to))
 }
 
 fn fast(ask: &Ask, target: &Target, calls: CallTaste) -> Result<Prepared, DecodeError> {
@@ -225,28 +230,8 @@ fn edited<'b>(ask: &'b Ask, target: &Target, mut edits: Vec<(&'b str, Option<Byt
     Prepared { body: slices, dropped: Vec::new(), left_out: 0, lane: Lane::Fast, client_wants_usage }
 }
 
-fn slow(
-    ask: &Ask,
-    converted: &Converted,
-    dialect: Dialect,
-    target: &Target,
-    default_max_tokens: u64,
-) -> Result<Prepared, DecodeError> {
-    Ok(encoded(ask, converted.request(ask)?, dialect, target, default_max_tokens))
-}
-
-fn encoded(
-    ask: &Ask,
-    request: &Request,
-    dialect: Dialect,
-    target: &Target,
-    default_max_tokens: u64,
-) -> Prepared {
-    let encoded = encode_request(
-        dialect,
-        request,
-        &EncodeTarget { model: target.model.as_str(), stream: ask.stream, default_max_tokens },
-    );
+fn encoded(request: &Request, dialect: Dialect, to: &EncodeTarget<'_>) -> Prepared {
+    let encoded = encode_request(dialect, request, to);
     Prepared {
         body: vec![Bytes::from(encoded.body)],
         dropped: encoded.dropped,

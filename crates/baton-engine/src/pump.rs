@@ -8,7 +8,7 @@
 
 use baton_dialect::{
     ErrorBody, Gate, Joiner, Observation, Show, StreamDecoder, StreamEncoder, StreamOptions, end_frame,
-    error_frame, error_word, observe_event, rename_event, stream_decoder, stream_encoder,
+    error_behind, error_word, observe_event, rename_event, stream_decoder, stream_encoder,
 };
 use baton_model::{Dialect, Fault, FaultKind, StreamEvent};
 use baton_net::sse::{DEFAULT_EVENT_LIMIT, Passage, SseDecoder, SseError, SseEvent};
@@ -46,6 +46,8 @@ enum StreamLane {
         hide_usage: bool,
         /// The model name to show, where the client named more than one.
         rename: Option<String>,
+        /// The data of the first and of the last event, for a dialect whose end repeats them.
+        ends: Option<(Bytes, Bytes)>,
     },
     Slow {
         decoder: Box<dyn StreamDecoder>,
@@ -78,7 +80,7 @@ impl Gate for Calls {
 
 impl Pump {
     pub(crate) fn fast(dialect: Dialect, hide_usage: bool, rename: Option<String>) -> Self {
-        Self::new(dialect, StreamLane::Fast { upstream: dialect, hide_usage, rename })
+        Self::new(dialect, StreamLane::Fast { upstream: dialect, hide_usage, rename, ends: None })
     }
 
     pub(crate) fn slow(client: Dialect, upstream: Dialect, options: StreamOptions) -> Self {
@@ -194,7 +196,10 @@ impl Pump {
         };
         self.ended = true;
         match &mut self.lane {
-            StreamLane::Fast { .. } => error_frame(self.client, &error).into(),
+            StreamLane::Fast { ends, .. } => {
+                let (first, last) = ends.take().unwrap_or_default();
+                error_behind(self.client, &error, &first, &last).into()
+            }
             StreamLane::Slow { encoder, .. } => {
                 let mut bytes = Vec::new();
                 encoder.fail(&error, &mut bytes);
@@ -218,13 +223,17 @@ impl Pump {
         }
         let name = std::str::from_utf8(&event.event).unwrap_or_default();
         match &mut self.lane {
-            StreamLane::Fast { upstream, hide_usage, rename } => {
+            StreamLane::Fast { upstream, hide_usage, rename, ends } => {
                 let observed = observe_event(*upstream, name, &event.data)?;
                 let hidden = observed.usage_only && *hide_usage;
                 let renamed = match rename.as_deref() {
                     Some(model) if !hidden => rename_event(*upstream, &event.data, model),
                     _ => None,
                 };
+                if *upstream == Dialect::OpenaiResponses {
+                    let first = || (renamed.clone().unwrap_or_else(|| event.data.clone()), Bytes::new());
+                    ends.get_or_insert_with(first).1 = event.data.clone();
+                }
                 self.note(&observed, seen);
                 match renamed {
                     None if !hidden => self.push_raw(event),

@@ -92,7 +92,8 @@ impl fmt::Debug for ComingAnswer {
 pub struct AnswerStream(BoxStream<'static, Result<Bytes, Fault>>);
 
 impl AnswerStream {
-    pub(crate) fn new(stream: impl Stream<Item = Result<Bytes, Fault>> + Send + 'static) -> Self {
+    /// The answer that comes in these pieces.
+    pub fn new(stream: impl Stream<Item = Result<Bytes, Fault>> + Send + 'static) -> Self {
         Self(Box::pin(stream))
     }
 }

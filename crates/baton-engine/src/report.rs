@@ -72,6 +72,9 @@ struct Turn {
     turn: u32,
     hop: u32,
     model: String,
+    /// The agent that took it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,6 +124,17 @@ impl Report {
         Self { errors: errors.collect(), has_tools: tools.is_some(), ..Self::default() }
     }
 
+    /// Notes what came of opening servers in the middle of a run.
+    pub(crate) fn opened(&mut self, tools: &ToolSet) {
+        self.has_tools = true;
+        self.errors.extend(Self::of(Some(tools)).errors);
+    }
+
+    /// Where the last turn was taken.
+    pub(crate) fn last_target(&self) -> Option<Target> {
+        self.turns.last().and_then(|turn| turn.model.parse().ok())
+    }
+
     /// Notes what a tool said.
     pub(crate) fn tool(&mut self, call: &ToolCall, called: Called) {
         self.results.push(ToolResult {
@@ -141,6 +155,11 @@ impl Report {
             turn: machine.turn(),
             hop: machine.hop(),
             model: target.to_string(),
+            agent: machine
+                .terms()
+                .team
+                .as_ref()
+                .map(|_| machine.terms().members.name(machine.active()).to_owned()),
             usage: ended.usage,
             cost_usd: ended.cost.map(|cost| cost.to_string().replace('$', "")),
         });
@@ -197,12 +216,17 @@ impl Report {
     }
 
     /// What a client's stream says when another model begins.
-    pub(crate) fn announcement(kind: DecisionKind, candidate: &Candidate) -> Vec<(&'static str, RawJson)> {
-        if kind != DecisionKind::Handoff {
+    pub(crate) fn announcement(
+        kind: DecisionKind,
+        candidate: &Candidate,
+        agent: Option<String>,
+    ) -> Vec<(&'static str, RawJson)> {
+        if kind != DecisionKind::Handoff && agent.is_none() {
             return Vec::new();
         }
         let name = candidate.target.to_string();
-        let event = json!({ "type": "agent_updated", "agent": name, "model": name });
+        let agent = agent.unwrap_or_else(|| name.clone());
+        let event = json!({ "type": "agent_updated", "agent": agent, "model": name });
         RawJson::of(&event).map(|event| vec![("x_dedalus_event", event)]).unwrap_or_default()
     }
 
@@ -214,30 +238,37 @@ impl Report {
         legs: &LegTerms,
         head: &Head,
     ) -> Vec<(&'static str, RawJson)> {
-        let name =
-            |member: usize| legs.members.get(member).map(|it| it.target.to_string()).unwrap_or_default();
-        let decisions: Vec<&DecisionId> = run.handoffs.iter().collect();
+        let is_team = machine.terms().team.is_some();
+        let name = |member: usize| {
+            if is_team {
+                return machine.terms().members.name(member).to_owned();
+            }
+            legs.members.get(member).map(|it| it.target.to_string()).unwrap_or_default()
+        };
+        let mut decisions = run.handoffs.iter().map(DecisionId::to_string);
         let handoffs: Vec<Handoff> = machine
             .moves()
             .iter()
-            .enumerate()
-            .map(|(at, moved)| Handoff {
+            .map(|moved| Handoff {
                 from: name(moved.from),
                 to: name(moved.to),
                 by: match moved.by {
                     By::Model => "model",
                     By::Rule => "rule",
+                    By::Forced => "forced",
+                    By::Return => "return",
                 },
                 reason: moved.reason.clone(),
                 turn: moved.turn,
-                decision: decisions.get(at).map(ToString::to_string),
+                decision: if moved.by == By::Return { None } else { decisions.next() },
                 undone: moved.undone,
             })
             .collect();
         let mut agents: Vec<&str> = Vec::new();
         for turn in &self.turns {
-            if agents.last() != Some(&turn.model.as_str()) {
-                agents.push(&turn.model);
+            let who = turn.agent.as_deref().unwrap_or(&turn.model);
+            if agents.last() != Some(&who) {
+                agents.push(who);
             }
         }
         let summary = Summary {

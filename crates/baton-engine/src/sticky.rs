@@ -39,6 +39,19 @@ pub(crate) struct Held {
     pub(crate) current: Current,
     /// Whether it was handed over to there. Then no order takes it away again: somebody meant it so.
     pub(crate) handed: bool,
+    /// Which agent it is with, where agents have it.
+    pub(crate) agent: Option<Box<WithAgent>>,
+}
+
+/// The agent that a conversation is with, by names: places change with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WithAgent {
+    /// The one that the client names.
+    pub(crate) entry: String,
+    /// The one that has it.
+    pub(crate) active: String,
+    /// Those who get it back, the first one last.
+    pub(crate) waiting: Vec<String>,
 }
 
 /// The targets of conversations.
@@ -98,7 +111,7 @@ mod tests {
 
     fn held(target: &str) -> Held {
         let current = Current { target: target.parse().unwrap(), cached_tokens: 7 };
-        Held { current, handed: false }
+        Held { current, handed: false, agent: None }
     }
 
     #[test]

@@ -105,6 +105,13 @@ pub enum PartKind {
         /// How closely to look (`low`, `high`, `auto`), where the dialect has it.
         detail: Option<String>,
     },
+    /// A document, to be read by the model.
+    Document {
+        /// Where its bytes are.
+        source: DocumentSource,
+        /// Its file name or title.
+        name: Option<String>,
+    },
     /// The model's thinking.
     Reasoning {
         /// The readable text, possibly empty.
@@ -137,7 +144,7 @@ pub enum PartKind {
     },
     /// The model's refusal, where the dialect tells it from text.
     Refusal(String),
-    /// Anything else (documents, audio, server tools), raw; only its origin can carry it.
+    /// Anything else (audio, server tools, what a vendor keeps), raw; only its origin can carry it.
     Other(RawJson),
 }
 
@@ -153,6 +160,22 @@ pub enum ImageSource {
         /// The bytes, base64.
         data: String,
     },
+}
+
+/// Where the bytes of a document are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DocumentSource {
+    /// At an address.
+    Url(String),
+    /// In the message, base64.
+    Base64 {
+        /// `application/pdf` and the like.
+        media_type: String,
+        /// The bytes, base64.
+        data: String,
+    },
+    /// In the message, as plain text.
+    Text(String),
 }
 
 /// A tool on offer.

@@ -22,8 +22,8 @@ mod stream;
 
 pub use answer::{Answer, FinishReason, Usage};
 pub use conversation::{
-    Attached, CacheControl, ImageSource, Message, Origin, OutputFormat, Part, PartKind, Reasoning, Request,
-    Role, Sampling, Tool, ToolChoice,
+    Attached, CacheControl, DocumentSource, ImageSource, Message, Origin, OutputFormat, Part, PartKind,
+    Reasoning, Request, Role, Sampling, Tool, ToolChoice,
 };
 pub use dialect::{Dialect, UnknownDialect};
 pub use fault::{Fault, FaultKind};

@@ -143,6 +143,7 @@ fn inputs(candidates: u32) -> Result<Inputs, Box<dyn Error>> {
                 output: NanoUsd(4 * price),
                 cached_input: Some(NanoUsd(price / 2)),
                 cache_write: None,
+                cache_write_1h: None,
             }),
             ..Facts::default()
         };

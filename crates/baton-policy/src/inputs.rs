@@ -39,6 +39,9 @@ pub struct Inputs {
     /// Where the run is, between its turns. Not there when a request begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Box<RunInputs>>,
+    /// Why one of these is needed, where an agent begins to work. Not there when a request begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Box<AgentMove>>,
     /// What the judge said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged: Option<Judged>,
@@ -377,6 +380,31 @@ pub enum HandoffBy {
     Rule,
     /// The configuration, after a final answer, whatever the model says.
     Forced,
+}
+
+/// An agent begins to work in the place of another, or for it. The candidates are its models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentMove {
+    /// Who worked before.
+    pub from: String,
+    /// Who begins.
+    pub to: String,
+    /// How it came to that.
+    pub by: AgentMoveBy,
+}
+
+/// How an agent comes to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentMoveBy {
+    /// The model of the one before handed the conversation over.
+    Handoff,
+    /// The configuration hands over after a final answer.
+    Forced,
+    /// The model of the one before gave it a task.
+    Task,
+    /// The one before has answered, and it waited for that since an earlier request.
+    Return,
 }
 
 /// What the judge said.

@@ -22,9 +22,9 @@ pub use breaker::{Began, Breaker, BreakerState, Cooldown, Moved, ProbeId, Trip};
 pub use facts::{Capabilities, Facts};
 pub use failure::{Counts, History, MAX_RETRIES, Next, Reaction, SameTarget, next, reaction};
 pub use inputs::{
-    Asked, Candidate, Context, Current, DeclaredTask, Down, DownReason, Features, HandoffBy, Health, Inputs,
-    JudgeFailure, Judged, Knowledge, Latency, PolicyRef, ProviderPreferences, RunInputs, Timeouts, Variable,
-    Wishes,
+    AgentMove, AgentMoveBy, Asked, Candidate, Context, Current, DeclaredTask, Down, DownReason, Features,
+    HandoffBy, Health, Inputs, JudgeFailure, Judged, Knowledge, Latency, PolicyRef, ProviderPreferences,
+    RunInputs, Timeouts, Variable, Wishes,
 };
 pub use plan::{PLANNER_VERSION, Plan, Planned, Question, covers, plan, replays};
 pub use policy::{

@@ -25,6 +25,8 @@ mod order;
 mod reason;
 mod switch;
 
+use reason::agent_begins;
+
 pub use allow::covers;
 pub(crate) use fixed::dollars;
 
@@ -159,6 +161,10 @@ pub fn plan(policy: &Policy, knowledge: &Knowledge, inputs: &Inputs) -> Planned 
     let table = table(cells, &eligible);
     let handoff = case.leads_away(eligible.first().copied());
     let reason = case.reason(&reason::Told { ranked, rule, handoff, stays, last_resort }, &eligible, &table);
+    let reason = match &inputs.agent {
+        Some(agent) if !eligible.is_empty() => agent_begins(agent, &reason),
+        _ => reason,
+    };
     Planned::Plan(Plan {
         order: eligible.into_iter().map(small).collect(),
         table,

@@ -240,6 +240,12 @@ pub enum ReasonCode {
     ToolsAnswered,
     /// It sums the conversation up for the one that takes over.
     SumsUp,
+    /// An agent is given a task.
+    Delegated,
+    /// An agent has the answer that it waited for.
+    Returned,
+    /// Too many agents wait for each other.
+    MaxDepth,
 }
 
 impl ReasonCode {
@@ -317,6 +323,9 @@ impl ReasonCode {
             Self::CallsGoToClient => "calls_go_to_client",
             Self::ToolsAnswered => "tools_answered",
             Self::SumsUp => "sums_up",
+            Self::Delegated => "delegated",
+            Self::Returned => "returned",
+            Self::MaxDepth => "max_depth",
         }
     }
 

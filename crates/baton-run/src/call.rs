@@ -20,6 +20,10 @@ pub(crate) enum CallKind {
     Server,
     /// The gateway, by handing the conversation to this member.
     Transfer(usize),
+    /// The gateway, by having this member do a task.
+    Errand(usize),
+    /// Nobody: it gives a task to somebody who does not exist.
+    NoSuchErrand,
     /// Nobody: it is made like a transfer, and its target does not exist.
     NoSuchTarget,
     /// Nobody: no tool of this name was offered.
@@ -49,7 +53,7 @@ impl Call {
     pub(crate) fn package(&self) -> Option<String> {
         let members: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(&self.arguments).ok()?;
-        members.keys().any(|key| key != "reason").then(|| self.arguments.clone())
+        members.keys().any(|key| key != "reason" && key != "agent").then(|| self.arguments.clone())
     }
 
     /// Why, in the model's words, shortened.
@@ -63,7 +67,7 @@ impl Call {
 }
 
 /// The calls among the parts. One without an id, or with another's, gets an id of its own.
-pub(crate) fn calls_of(parts: &mut Vec<Part>, turn: u32, kind: impl Fn(&str) -> CallKind) -> Vec<Call> {
+pub(crate) fn calls_of(parts: &mut Vec<Part>, turn: u32, kind: impl Fn(&str, &str) -> CallKind) -> Vec<Call> {
     let mut room = MOST_CALLS;
     parts.retain(|part| match &part.kind {
         PartKind::Text(text) => !text.is_empty(),
@@ -83,7 +87,13 @@ pub(crate) fn calls_of(parts: &mut Vec<Part>, turn: u32, kind: impl Fn(&str) -> 
             id = format!("call_{turn}_{}", calls.len() + 1);
         }
         seen.insert(id.clone());
-        calls.push(Call { part: at, id, name: name.clone(), arguments: arguments.clone(), kind: kind(name) });
+        calls.push(Call {
+            part: at,
+            id,
+            name: name.clone(),
+            arguments: arguments.clone(),
+            kind: kind(name, arguments),
+        });
     }
     calls
 }

@@ -2,6 +2,8 @@
 
 use baton_model::{Dialect, FinishReason, NanoUsd, Part, Usage};
 
+use crate::Task;
+
 /// What a call came to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallResult {
@@ -22,10 +24,12 @@ pub enum Event {
     Ended(TurnEnd),
     /// Every target that the turn could be sent to failed before it gave any content.
     Failed,
-    /// A transfer was allowed, and written down.
+    /// A transfer or a task was allowed.
     Granted,
     /// A transfer was not allowed, for this reason.
     Denied(String),
+    /// What was to be noted is.
+    Noted,
     /// The tools are done; results by the call's id.
     ToolsDone(Vec<(String, CallResult)>),
     /// What the rules say, when they were asked, or when a rule ends the run at a transfer.
@@ -69,6 +73,23 @@ pub enum Effect {
     Decide {
         /// The member.
         to: usize,
+    },
+    /// Decide whether the conversation may go to this member, as is configured to follow a final answer.
+    Force {
+        /// The member.
+        to: usize,
+    },
+    /// Decide whether this member may be given a task, as the model asks.
+    Delegate {
+        /// The member.
+        to: usize,
+        /// The task.
+        task: Task,
+    },
+    /// Note that the task of this member is done; another one follows before its result is read.
+    Returned {
+        /// The member.
+        from: usize,
     },
     /// Run these tools.
     Tools(Vec<ToolCall>),
@@ -130,6 +151,10 @@ pub enum Guard {
     PingPong,
     /// The next turn may cost more than is left.
     Budget,
+    /// The tokens are used up.
+    Tokens,
+    /// Too many wait for each other.
+    Depth,
     /// A rule ends the run.
     Rule,
 }
@@ -157,6 +182,12 @@ pub enum Cause {
     Denied,
     /// The target was not to be had.
     Unavailable,
+    /// An agent is given a task.
+    Delegated,
+    /// The answer of a task, or of a hand-over that returns, is there.
+    Returned,
+    /// Whoever had a task, or a hand-over that returns, could not finish.
+    GaveUp,
 }
 
 /// Who handed over.
@@ -166,6 +197,10 @@ pub enum By {
     Model,
     /// A rule.
     Rule,
+    /// The configuration, after a final answer.
+    Forced,
+    /// A hand-over that returns came back.
+    Return,
 }
 
 /// One hand-over.
@@ -195,7 +230,8 @@ impl Guard {
             Self::MaxTurns => "max_turns",
             Self::MaxHandoffs => "max_handoffs",
             Self::PingPong => "ping_pong",
-            Self::Budget => "budget_reached",
+            Self::Budget | Self::Tokens => "budget_reached",
+            Self::Depth => "max_depth",
             Self::Rule => "stopped_by_rule",
         }
     }

@@ -1,6 +1,6 @@
 //! How much of a conversation the target of a hand-over sees.
 
-use baton_model::{Dialect, Message, Part, PartKind, Role};
+use baton_model::{Dialect, DocumentSource, Message, Part, PartKind, Role};
 
 use crate::History;
 
@@ -65,6 +65,10 @@ fn part_size(part: &Part) -> usize {
     match &part.kind {
         PartKind::Text(text) | PartKind::Refusal(text) => text.len(),
         PartKind::Image { .. } => 4_096,
+        PartKind::Document { source, .. } => match source {
+            DocumentSource::Url(_) => 4_096,
+            DocumentSource::Base64 { data: text, .. } | DocumentSource::Text(text) => text.len(),
+        },
         PartKind::Reasoning { text, signature } => text.len() + signature.as_ref().map_or(0, String::len),
         PartKind::RedactedReasoning { data } => data.len(),
         PartKind::ToolCall { id, name, arguments } => id.len() + name.len() + arguments.len(),

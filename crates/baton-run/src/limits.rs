@@ -70,6 +70,12 @@ pub struct Limits {
     /// The most that all turns together may cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<NanoUsd>,
+    /// The most tokens, in and out, that all turns together may use; none is asked for once they are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// The most levels of tasks and of hand-overs that return, the conversation itself being the first.
+    #[serde(default = "usual_depth")]
+    pub max_depth: u32,
     /// Whether the conversation may not come back to who had it before.
     #[serde(default)]
     pub no_return: bool,
@@ -85,8 +91,14 @@ impl Default for Limits {
             max_handoffs: 8,
             max_same_way: 2,
             budget: None,
+            max_tokens: None,
+            max_depth: usual_depth(),
             no_return: false,
             require_reason: false,
         }
     }
+}
+
+const fn usual_depth() -> u32 {
+    4
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use baton_model::{RawJson, Tool};
 use serde_json::json;
 
-use crate::words::TRANSFER;
+use crate::words::{TRANSFER, WHY};
 
 /// The longest name that every vendor takes for a tool.
 const LONGEST_NAME: usize = 64;
@@ -37,16 +37,7 @@ impl Members {
     pub fn new(members: Vec<Member>, taken: &[String], offered: bool, package: bool) -> Self {
         let mut tools: Vec<String> = Vec::with_capacity(members.len());
         for member in &members {
-            let base = slug(&member.name);
-            let free = |name: &String| !tools.contains(name) && !taken.contains(name);
-            let mut name = base.clone();
-            let mut number = 1;
-            while !free(&name) {
-                number += 1;
-                let suffix = format!("_{number}");
-                let room = base.get(..LONGEST_NAME - suffix.len()).unwrap_or(&base);
-                name = format!("{room}{suffix}");
-            }
+            let name = free_name(&slug(&member.name), |name| tools.iter().chain(taken).any(|it| it == name));
             tools.push(name);
         }
         let offered = offered && members.len() > 1;
@@ -131,7 +122,7 @@ fn schema(package: bool) -> Option<RawJson> {
 
 fn written(package: bool) -> serde_json::Value {
     let text = |description: &str| json!({"type": "string", "description": description});
-    let reason = text("Why it should take over, in one sentence.");
+    let reason = text(WHY);
     let properties = if package {
         json!({
             "reason": reason,
@@ -156,8 +147,21 @@ fn written(package: bool) -> serde_json::Value {
     })
 }
 
+/// The name, with a number behind it where it is taken.
+pub(crate) fn free_name(base: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut name = base.to_owned();
+    let mut number = 1;
+    while is_taken(&name) {
+        number += 1;
+        let suffix = format!("_{number}");
+        let room = base.get(..base.len().min(LONGEST_NAME - suffix.len())).unwrap_or(base);
+        name = format!("{room}{suffix}");
+    }
+    name
+}
+
 /// `openai/gpt-4o-mini` becomes `transfer_to_gpt_4o_mini`.
-fn slug(name: &str) -> String {
+pub(crate) fn slug(name: &str) -> String {
     let model = name.rsplit('/').next().filter(|model| !model.is_empty()).unwrap_or(name);
     let mut slug = String::from(TRANSFER);
     for letter in model.chars() {

@@ -7,6 +7,9 @@ use crate::members::Members;
 /// How the names of transfer tools begin.
 pub(crate) const TRANSFER: &str = "transfer_to_";
 
+/// What the reason of a transfer is.
+pub(crate) const WHY: &str = "Why it should take over, in one sentence.";
+
 /// The result of a call that came after a transfer.
 pub(crate) const HANDED_OVER: &str = "not executed: handed over";
 
@@ -58,6 +61,36 @@ pub(crate) fn no_such_tool<'a>(asked: &str, offered: impl Iterator<Item = &'a st
     }
 }
 
+pub(crate) fn no_such_agent(agent: &str, targets: &str) -> String {
+    format!(
+        "Agent {agent} cannot hand off to that target: it is not in its handoffs list. Available agent IDs are: {targets}"
+    )
+}
+
+pub(crate) fn no_such_helper(agent: &str, helpers: &str) -> String {
+    format!("Agent {agent} cannot give that agent a task. Available agent IDs are: {helpers}")
+}
+
+pub(crate) const NO_TASK: &str = "not delegated: say what is to be done in `task`";
+
+pub(crate) const TOO_DEEP: &str = "not delegated: too many agents wait for each other already. Do it yourself, or answer with what there is.";
+
+pub(crate) fn delegation_cycle(path: &[&str]) -> String {
+    format!("delegation cycle detected: {}", path.join(" -> "))
+}
+
+pub(crate) fn gave_up(name: &str) -> String {
+    format!("agent `{name}` could not finish: its models did not answer")
+}
+
+pub(crate) fn out_of_turns(name: &str) -> String {
+    format!("agent `{name}` has taken all of its turns, and is stopped")
+}
+
+pub(crate) fn said_nothing(name: &str) -> String {
+    format!("agent `{name}` gave no text")
+}
+
 pub(crate) fn target_unavailable(name: &str) -> String {
     format!(
         "target unavailable: `{name}` cannot take the conversation now. Answer yourself, or hand it to another."
@@ -72,7 +105,8 @@ pub(crate) const fn guarded(guard: Guard) -> &'static str {
         Guard::PingPong => {
             "not handed over: the conversation has gone this way before, and the user has said nothing new. Answer yourself."
         }
-        Guard::MaxTurns | Guard::Budget | Guard::Rule => {
+        Guard::Depth => TOO_DEEP,
+        Guard::MaxTurns | Guard::Budget | Guard::Tokens | Guard::Rule => {
             "not handed over: the run is at its end. Answer yourself."
         }
     }

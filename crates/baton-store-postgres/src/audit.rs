@@ -5,7 +5,7 @@
 use baton_access::BoxFuture;
 use baton_audit::{
     Column, ColumnKind, Columns, Command, Database, OutcomeRow, Query, Question, Rows, RowsKind, StoreError,
-    Transaction, Value,
+    Transaction, Value, Words,
 };
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{AssertSqlSafe, Decode, PgExecutor, Postgres, Row as _, Type};
@@ -44,8 +44,8 @@ impl Database for PostgresStore {
         })
     }
 
-    fn decision_columns(&self) -> &'static str {
-        text::decision_columns()
+    fn words(&self) -> Words {
+        text::words()
     }
 
     fn make_room(&self, now_ms: u64) -> BoxFuture<'_, Result<(), StoreError>> {

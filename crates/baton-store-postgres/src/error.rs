@@ -2,6 +2,7 @@
 
 use baton_access::{KeyStoreError, KeyStoreErrorKind, PolicyStoreError, PolicyStoreErrorKind};
 use baton_audit::{StoreError, StoreErrorKind};
+use baton_state::{StateError, StateErrorKind};
 use sqlx::Error;
 
 pub(crate) fn audit_error(doing: &'static str, error: Error) -> StoreError {
@@ -34,6 +35,16 @@ pub(crate) fn policy_error(doing: &'static str, error: Error) -> PolicyStoreErro
         _ => PolicyStoreErrorKind::Unavailable,
     };
     PolicyStoreError::new(kind, format!("cannot {doing}")).with_source(error)
+}
+
+pub(crate) fn state_error(doing: &'static str, error: Error) -> StateError {
+    let kind = match &error {
+        Error::Database(database) if database.is_unique_violation() => StateErrorKind::Duplicate,
+        Error::Database(database) if is_refusal(database.as_ref()) => StateErrorKind::Rejected,
+        Error::ColumnDecode { .. } | Error::Decode(_) | Error::ColumnNotFound(_) => StateErrorKind::Corrupt,
+        _ => StateErrorKind::Unavailable,
+    };
+    StateError::new(kind, format!("cannot {doing}")).with_source(error)
 }
 
 /// The server refused the data itself; trying again will not help.

@@ -13,6 +13,8 @@ mod audit;
 mod error;
 mod keys;
 mod policies;
+mod responses;
+mod runs;
 mod store;
 mod text;
 

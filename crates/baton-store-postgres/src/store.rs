@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use baton_access::{KeyStoreError, KeyStoreErrorKind, PolicyStoreError, PolicyStoreErrorKind};
 use baton_audit::{AuditUpkeep as _, Clock as _, StoreError, StoreErrorKind, SystemClock};
+use baton_state::{StateError, StateErrorKind};
 use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -126,6 +127,15 @@ impl PostgresStore {
             Err(error) => {
                 Err(PolicyStoreError::new(PolicyStoreErrorKind::Unavailable, "cannot use the store")
                     .with_source(error))
+            }
+        }
+    }
+
+    pub(crate) async fn pool_for_state(&self) -> Result<&PgPool, StateError> {
+        match self.bring_up_to_date().await {
+            Ok(()) => Ok(&self.pool),
+            Err(error) => {
+                Err(StateError::new(StateErrorKind::Unavailable, "cannot use the store").with_source(error))
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use baton_audit::{BOOT_ENDED, Column, ColumnKind, Command, Query, RowsKind};
+use baton_audit::{BOOT_ENDED, Column, ColumnKind, Command, Query, RowsKind, Words};
 
 /// The text of a question.
 pub(crate) fn query(query: Query) -> &'static str {
@@ -23,6 +23,16 @@ pub(crate) fn query(query: Query) -> &'static str {
             "select boot, first_seq, last_seq, previous_hash, last_hash, at_ms, raw_bytes, body \
              from audit_block where boot = $1 and first_seq > $2 order by first_seq limit $3"
         }
+        Query::BlocksOf => {
+            "with place as (select (p.v ->> 0) collate \"C\" as boot, (p.v ->> 1)::bigint as seq, \
+             (p.v ->> 2)::bigint as from_ms, (p.v ->> 3)::bigint as to_ms from json_array_elements($1::json) as p(v)), \
+             named as (select distinct n.boot, n.first_seq, n.at_ms from place cross join lateral \
+             (select b.boot, b.first_seq, b.at_ms from audit_block b where b.boot = place.boot \
+             and b.first_seq <= place.seq and b.at_ms between place.from_ms and place.to_ms \
+             order by b.first_seq desc limit 1) n) \
+             select b.boot, b.first_seq, b.last_seq, b.previous_hash, b.last_hash, b.at_ms, b.raw_bytes, b.body \
+             from named n join audit_block b on b.boot = n.boot and b.first_seq = n.first_seq and b.at_ms = n.at_ms"
+        }
         Query::Rows => &decisions.rows,
         Query::Strays => &decisions.strays,
         Query::Document => "select hash, kind, at_ms, body::text as body from document where hash = $1",
@@ -32,10 +42,12 @@ pub(crate) fn query(query: Query) -> &'static str {
         }
         Query::Orphans => {
             "select derived::text as derived from orphan_outcome where decision in \
-             (select id from decision where boot = $1 and seq between $2 and $3)"
+             (select id from decision where hashtextextended(boot, 0) = hashtextextended($1, 0) \
+             and boot = $1 and seq between $2 and $3)"
         }
         Query::Uncounted => &decisions.uncounted,
         Query::Cost => "select cost_nano from decision where id = $1",
+        Query::NewestDay => "select max(start_ms) as start_ms from usage_bucket where width_s = 86400",
         Query::OldShapes => &decisions.old_shapes,
         Query::Recount => &decisions.recount,
         Query::RecountFeedback => &decisions.recount_feedback,
@@ -62,9 +74,15 @@ pub(crate) fn give() -> &'static str {
     &ROWS.give
 }
 
-/// The columns of `decision d`, with `boot_ended`.
-pub(crate) fn decision_columns() -> &'static str {
-    &DECISIONS.columns
+/// What only this database says: indexes hold texts as numbers that follow from them, which take a
+/// third of the room.
+pub(crate) fn words() -> Words {
+    Words { columns: &DECISIONS.columns, equal: |column, value| equal(&format!("d.{column}"), value) }
+}
+
+/// That a column has this value, by the number and by the text.
+fn equal(column: &str, value: &str) -> String {
+    format!("hashtextextended({column}, 0) = hashtextextended({value}, 0) and {column} = {value}")
 }
 
 /// The text of a change.
@@ -88,10 +106,12 @@ pub(crate) const fn command(command: Command) -> &'static str {
         }
         Command::DropOrphans => {
             "delete from orphan_outcome where decision in \
-             (select id from decision where boot = $1 and seq between $2 and $3)"
+             (select id from decision where hashtextextended(boot, 0) = hashtextextended($1, 0) \
+             and boot = $1 and seq between $2 and $3)"
         }
         Command::DropRows => {
-            "with gone as (delete from decision where boot = $1 and seq between $2 and $3 returning id) \
+            "with gone as (delete from decision where hashtextextended(boot, 0) = hashtextextended($1, 0) \
+             and boot = $1 and seq between $2 and $3 returning id) \
              delete from decision_tag where decision in (select id from gone)"
         }
         Command::DropRow => {
@@ -116,6 +136,7 @@ pub(crate) fn rows(kind: RowsKind) -> &'static str {
         RowsKind::Documents => &ROWS.documents,
         RowsKind::Upgrades => &ROWS.upgrades,
         RowsKind::Tags => &ROWS.tags,
+        RowsKind::Untagged => &ROWS.untagged,
         RowsKind::Asked => &ROWS.asked,
         RowsKind::Feedback => &ROWS.feedback,
         RowsKind::Counted => &ROWS.counted,
@@ -157,6 +178,7 @@ struct RowsTexts {
     documents: String,
     upgrades: String,
     tags: String,
+    untagged: String,
     asked: String,
     feedback: String,
     counted: String,
@@ -172,7 +194,10 @@ impl Decisions {
             ColumnKind::Json => format!("d.{0}::text as {0}", column.name),
             ColumnKind::Text | ColumnKind::Number | ColumnKind::Flag => format!("d.{}", column.name),
         });
-        let columns = format!("{columns}, {BOOT_ENDED} as boot_ended");
+        // Rows of the version before hold their records.
+        let columns = format!(
+            "{columns}, d.record::text as record, d.outcome::text as outcome, {BOOT_ENDED} as boot_ended"
+        );
         let select = |rest: &str| format!("select {columns} from decision d where {rest}");
         let feedback = format!(
             "select {SUBJECT}, {COST_BEFORE}, f.boot, f.seq, f.at_ms, f.decision, f.correct, \
@@ -182,8 +207,8 @@ impl Decisions {
             one: select("d.id = $1"),
             // Ids of one millisecond sort by chance; the chain knows the order. No decision of a run is
             // much older than the run.
-            run: select("d.run = $1 and d.id >= $2 order by d.at_ms, d.boot, d.seq"),
-            rows: select("d.boot = $1 and d.seq between $2 and $3 order by d.seq"),
+            run: select(&format!("{} and d.id >= $2 order by d.at_ms, d.boot, d.seq", equal("d.run", "$1"))),
+            rows: select(&format!("{} and d.seq between $2 and $3 order by d.seq", equal("d.boot", "$1"))),
             strays: select(
                 "not exists (select 1 from audit_chain c where c.boot = d.boot \
                  and d.seq between 1 and c.last_seq) order by d.id limit $1",
@@ -216,6 +241,11 @@ impl RowsTexts {
             documents: insert("document", RowsKind::Documents, ""),
             upgrades: upgrade(),
             tags: insert("decision_tag", RowsKind::Tags, ""),
+            untagged: format!(
+                "delete from decision_tag t using {} where t.tag = r.tag and t.made_ms = r.made_ms \
+                 and t.decision = r.decision",
+                unnested(&RowsKind::Untagged.columns())
+            ),
             asked: insert("asked", RowsKind::Asked, ""),
             feedback: insert("feedback", RowsKind::Feedback, ""),
             counted: format!(
@@ -249,12 +279,16 @@ fn add(table: &str, kind: RowsKind, key: usize) -> String {
 fn give_outcomes() -> String {
     let columns = RowsKind::Outcomes.columns();
     let filled = columns.get(1..).unwrap_or_default();
-    let set = joined(filled, |column| format!("{} = {}", column.name, read(column)));
+    let set = joined(filled, |column| match column.name {
+        // Nearly all outcomes stand in the chain of their decision.
+        "outcome_boot" => "outcome_boot = nullif(r.outcome_boot, d.boot)".to_owned(),
+        name => format!("{name} = {}", read(column)),
+    });
     let rows = unnested(&columns);
     let (least, most) = (columns.len() + 1, columns.len() + 2);
     format!(
         "update decision d set {set} from {rows} where d.id = r.id and d.id between ${least} and ${most} \
-         and d.outcome is null returning {SUBJECT}, {COST_BEFORE}"
+         and d.outcome_seq is null returning {SUBJECT}, {COST_BEFORE}"
     )
 }
 

@@ -15,9 +15,11 @@ use baton_audit::{
     AuditQueries, AuditStore, AuditUpkeep, Block, Clock as _, Database as _, ListQuery, Question,
     StoreErrorKind, Value, question_of,
 };
+use baton_state::responses::ResponseStore;
+use baton_state::runs::RunStore;
 use baton_store_postgres::{PostgresOptions, PostgresStore};
 use baton_testkit::conformance::{BY_ALL_ROWS, BY_SORTING, StoreUnderTest};
-use baton_testkit::store_conformance;
+use baton_testkit::{state_conformance, store_conformance};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
 
@@ -100,7 +102,7 @@ impl StoreUnderTest for Fresh {
 
     fn plan<'a>(&'a self, query: &'a ListQuery, lists: Vec<String>) -> BoxFuture<'a, String> {
         Box::pin(async move {
-            let Question { text, values, .. } = question_of(query, lists, self.store.decision_columns());
+            let Question { text, values, .. } = question_of(query, lists, self.store.words());
             let mut connection = self.raw.acquire().await.unwrap();
             // Few rows are read faster without any index: what is asked is whether one leads to them.
             for setting in ["enable_seqscan", "enable_sort", "enable_bitmapscan"] {
@@ -154,7 +156,30 @@ impl StoreUnderTest for Fresh {
     }
 }
 
+impl state_conformance::StateUnderTest for Fresh {
+    fn responses(&self) -> Arc<dyn ResponseStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn runs(&self) -> Arc<dyn RunStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn execute<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<u64, String>> {
+        StoreUnderTest::execute(self, statement)
+    }
+
+    fn shown(&self, column: &str) -> String {
+        format!("upper({column}::text)")
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        StoreUnderTest::close(self)
+    }
+}
+
 store_conformance!(open);
+state_conformance!(open);
 
 #[tokio::test]
 async fn the_evidence_cannot_be_truncated() {
@@ -281,11 +306,9 @@ async fn tables_with_rows_of_the_version_before_become_the_first_partition() {
     let first: i64 =
         sqlx::query_scalar("select count(*) from decision_first").fetch_one(&fresh.raw).await.unwrap();
     assert_eq!(first, 1, "nothing was copied");
-    let counted: i64 = sqlx::query_scalar("select sum(decisions)::bigint from usage_bucket")
-        .fetch_one(&fresh.raw)
-        .await
-        .unwrap();
-    assert_eq!(counted, 1, "once, in days: shorter buckets are not kept so long");
+    let marked = "select count(*) from decision_tag where tag = chr(1) || 'open'";
+    let marked: i64 = sqlx::query_scalar(marked).fetch_one(&fresh.raw).await.unwrap();
+    assert_eq!(marked, 1, "an attempt without an outcome is in no sum: it is counted by its mark");
     let refusal = fresh.execute("delete from audit_block").await.unwrap_err();
     assert!(refusal.contains("insert-only"), "{refusal}");
     fresh.close().await;
@@ -315,6 +338,11 @@ async fn a_writer_may_add_evidence_and_nothing_else_and_a_reader_sees_the_views(
     ] {
         let error = as_role("baton_writer", denied).await.unwrap_err();
         assert!(error.contains("permission denied") || error.contains("must be owner"), "{denied}: {error}");
+    }
+    for table in ["response", "run", "run_part", "run_event", "run_call"] {
+        as_role("baton_writer", &format!("delete from {table}")).await.unwrap();
+        let denied = as_role("baton_reader", &format!("select * from {table}")).await.unwrap_err();
+        assert!(denied.contains("permission denied"), "{table}: {denied}");
     }
     let unsigned = as_role("baton_writer", "select baton_drop_older(1)").await.unwrap_err();
     assert!(unsigned.contains("no committed statement"), "{unsigned}");

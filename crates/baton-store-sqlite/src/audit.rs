@@ -4,7 +4,7 @@
 
 use baton_access::BoxFuture;
 use baton_audit::{
-    Columns, Command, Database, OutcomeRow, Query, Question, Rows, StoreError, Transaction, Value,
+    Columns, Command, Database, OutcomeRow, Query, Question, Rows, StoreError, Transaction, Value, Words,
 };
 use baton_model::DecisionId;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
@@ -43,8 +43,8 @@ impl Database for SqliteStore {
         })
     }
 
-    fn decision_columns(&self) -> &'static str {
-        text::decision_columns()
+    fn words(&self) -> Words {
+        text::words()
     }
 
     /// There are no months in one file.

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use baton_audit::{BOOT_ENDED, Column, Command, Query, RowsKind};
+use baton_audit::{BOOT_ENDED, Column, Command, Query, RowsKind, Words};
 
 /// How many rows one statement writes, the most first. A statement is a message to the writing
 /// thread and back, so that many rows in one are cheap; the last size takes what is left over.
@@ -28,6 +28,14 @@ pub(crate) fn query(query: Query) -> &'static str {
             "select boot, first_seq, last_seq, previous_hash, last_hash, at_ms, raw_bytes, body \
              from audit_block where boot = $1 and first_seq > $2 order by first_seq limit $3"
         }
+        Query::BlocksOf => {
+            "with place as (select p.value ->> 0 as boot, p.value ->> 1 as seq \
+             from json_each($1) p), \
+             named as (select distinct boot, (select max(b.first_seq) from audit_block b \
+             where b.boot = place.boot and b.first_seq <= place.seq) as first_seq from place) \
+             select b.boot, b.first_seq, b.last_seq, b.previous_hash, b.last_hash, b.at_ms, b.raw_bytes, b.body \
+             from named n join audit_block b on b.boot = n.boot and b.first_seq = n.first_seq"
+        }
         Query::Rows => &decisions.rows,
         Query::Strays => &decisions.strays,
         Query::Document => "select hash, kind, at_ms, body from document where hash = $1",
@@ -41,6 +49,7 @@ pub(crate) fn query(query: Query) -> &'static str {
         }
         Query::Uncounted => &decisions.uncounted,
         Query::Cost => "select cost_nano from decision where id = $1",
+        Query::NewestDay => "select max(start_ms) as start_ms from usage_bucket where width_s = 86400",
         Query::OldShapes => &decisions.old_shapes,
         Query::Recount => &decisions.recount,
         Query::RecountFeedback => &decisions.recount_feedback,
@@ -68,9 +77,9 @@ pub(crate) const DROP_OLDER: [&str; 6] = [
 /// The beginning of the month of a time.
 pub(crate) const BORDER: &str = "select unixepoch($1 / 1000, 'unixepoch', 'start of month') * 1000 as border";
 
-/// The columns of `decision d`, with `boot_ended`.
-pub(crate) fn decision_columns() -> &'static str {
-    &DECISIONS.columns
+/// What only this database says.
+pub(crate) fn words() -> Words {
+    Words { columns: &DECISIONS.columns, equal: |column, value| format!("d.{column} = {value}") }
 }
 
 /// The text of a change.
@@ -116,6 +125,7 @@ pub(crate) fn rows(kind: RowsKind, most: usize) -> (usize, &'static str) {
         RowsKind::Documents => &ROWS.documents,
         RowsKind::Upgrades => &ROWS.upgrades,
         RowsKind::Tags => &ROWS.tags,
+        RowsKind::Untagged => &ROWS.untagged,
         RowsKind::Asked => &ROWS.asked,
         RowsKind::Feedback => &ROWS.feedback,
         RowsKind::Counted => &ROWS.counted,
@@ -163,6 +173,7 @@ struct RowsTexts {
     documents: [String; SIZES.len()],
     upgrades: [String; SIZES.len()],
     tags: [String; SIZES.len()],
+    untagged: [String; SIZES.len()],
     asked: [String; SIZES.len()],
     feedback: [String; SIZES.len()],
     counted: [String; SIZES.len()],
@@ -174,7 +185,11 @@ struct RowsTexts {
 
 impl Decisions {
     fn new() -> Self {
-        let columns = format!("{}, {BOOT_ENDED} as boot_ended", names(&RowsKind::Decisions.columns(), "d."));
+        // Rows of the version before hold their records.
+        let columns = format!(
+            "{}, d.record, d.outcome, {BOOT_ENDED} as boot_ended",
+            names(&RowsKind::Decisions.columns(), "d.")
+        );
         let select = |rest: &str| format!("select {columns} from decision d where {rest}");
         let feedback = format!(
             "select {SUBJECT}, {COST_BEFORE}, f.boot, f.seq, f.at_ms, f.decision, f.correct, \
@@ -205,12 +220,18 @@ impl RowsTexts {
     fn new() -> Self {
         let insert_all = |table, kind| SIZES.map(|size| insert(table, kind, size));
         Self {
-            decisions: insert_all("decision", RowsKind::Decisions),
+            decisions: SIZES.map(insert_decisions),
             outcomes: SIZES.map(give_outcomes),
             orphans: SIZES.map(keep_orphans),
             documents: insert_all("document", RowsKind::Documents),
             upgrades: SIZES.map(upgrade),
             tags: insert_all("decision_tag", RowsKind::Tags),
+            untagged: SIZES.map(|size| {
+                format!(
+                    "delete from decision_tag where (tag, made_ms, decision) in (values {})",
+                    values(RowsKind::Untagged, size)
+                )
+            }),
             asked: insert_all("asked", RowsKind::Asked),
             feedback: insert_all("feedback", RowsKind::Feedback),
             counted: SIZES.map(|size| {
@@ -233,6 +254,14 @@ fn insert(table: &str, kind: RowsKind, size: usize) -> String {
     format!("insert into {table} ({columns}) values {values} on conflict do nothing")
 }
 
+/// The column of the records has to be filled; they stand in the evidence.
+fn insert_decisions(size: usize) -> String {
+    let columns = RowsKind::Decisions.columns();
+    let row = format!("({}, '')", vec!["?"; columns.len()].join(", "));
+    let (names, values) = (names(&columns, ""), vec![row; size].join(", "));
+    format!("insert into decision ({names}, record) values {values} on conflict do nothing")
+}
+
 /// Sums are added to what is there. The first columns are the key.
 fn add(table: &str, kind: RowsKind, key: usize, size: usize) -> String {
     let columns = kind.columns();
@@ -250,7 +279,7 @@ fn give_outcomes(size: usize) -> String {
     let [subject, cost] = [SUBJECT, COST_BEFORE].map(|text| text.replace("d.", "decision."));
     format!(
         "update decision set {set} from (values {values}) o where decision.id = o.column1 \
-         and decision.outcome is null returning {subject}, {cost}"
+         and decision.outcome_seq is null returning {subject}, {cost}"
     )
 }
 
@@ -264,7 +293,12 @@ fn upgrade(size: usize) -> String {
 /// All columns but the first.
 fn set_to(columns: &[Column]) -> String {
     let set = columns.iter().zip(1..).skip(1);
-    set.map(|(column, number)| format!("{} = o.column{number}", column.name)).collect::<Vec<_>>().join(", ")
+    let set = set.map(|(column, number)| match column.name {
+        // Nearly all outcomes stand in the chain of their decision.
+        "outcome_boot" => format!("outcome_boot = nullif(o.column{number}, decision.boot)"),
+        name => format!("{name} = o.column{number}"),
+    });
+    set.collect::<Vec<_>>().join(", ")
 }
 
 fn keep_orphans(size: usize) -> String {

@@ -9,9 +9,11 @@ use baton_access::{BoxFuture, KeyStore, PolicyStore};
 use baton_audit::{
     AuditQueries, AuditStore, AuditUpkeep, Block, Database as _, ListQuery, Question, Value, question_of,
 };
+use baton_state::responses::ResponseStore;
+use baton_state::runs::RunStore;
 use baton_store_sqlite::SqliteStore;
 use baton_testkit::conformance::{BY_ALL_ROWS, BY_SORTING, StoreUnderTest};
-use baton_testkit::store_conformance;
+use baton_testkit::{state_conformance, store_conformance};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, SqlitePool};
 use tempfile::TempDir;
@@ -72,7 +74,7 @@ impl StoreUnderTest for Fresh {
 
     fn plan<'a>(&'a self, query: &'a ListQuery, lists: Vec<String>) -> BoxFuture<'a, String> {
         Box::pin(async move {
-            let Question { text, values, .. } = question_of(query, lists, self.store.decision_columns());
+            let Question { text, values, .. } = question_of(query, lists, self.store.words());
             let explain =
                 sqlx::query_as(AssertSqlSafe(format!("explain query plan {text}"))).persistent(false);
             let explain = values.into_iter().fold(explain, |explain, value| match value {
@@ -119,7 +121,30 @@ impl StoreUnderTest for Fresh {
     }
 }
 
+impl state_conformance::StateUnderTest for Fresh {
+    fn responses(&self) -> Arc<dyn ResponseStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn runs(&self) -> Arc<dyn RunStore> {
+        Arc::new(self.store.clone())
+    }
+
+    fn execute<'a>(&'a self, statement: &'a str) -> BoxFuture<'a, Result<u64, String>> {
+        StoreUnderTest::execute(self, statement)
+    }
+
+    fn shown(&self, column: &str) -> String {
+        format!("hex({column})")
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        StoreUnderTest::close(self)
+    }
+}
+
 store_conformance!(open);
+state_conformance!(open);
 
 #[tokio::test]
 async fn the_files_are_readable_by_their_owner_only() {

@@ -83,14 +83,17 @@ macro_rules! store_conformance {
             the_first_outcome_counts
             pages_are_complete_and_stable_while_rows_arrive
             pages_go_both_ways
+            pages_reach_over_all_months
             filters_choose_what_they_name
             every_filter_chooses_what_it_names
+            what_is_rare_is_found_by_its_mark_alone
             every_filter_is_read_along_an_index
             usage_counts_each_decision_once
             usage_is_told_in_pages_and_never_cut_inside_a_bucket
             a_hand_over_is_counted_with_how_it_went
             feedback_is_told_and_counted_once
             retention_drops_what_a_signed_record_names_and_nothing_else
+            retention_drops_what_came_before_its_month_was_made
             rows_made_again_from_the_evidence_are_the_same
             rows_of_an_older_shape_are_brought_up_to_date
             a_store_copied_block_by_block_is_equal
@@ -98,6 +101,7 @@ macro_rules! store_conformance {
             a_chain_is_told_with_its_head_its_stop_and_the_one_before
             blocks_come_back_as_they_were_committed
             a_block_cannot_be_changed_or_deleted
+            a_record_is_shown_from_its_evidence_alone
             a_document_comes_back_by_its_hash
             a_whole_log_verifies
             every_change_of_the_log_is_found
@@ -205,9 +209,9 @@ pub async fn hostile_texts_come_back_as_they_were(store: &dyn StoreUnderTest) {
     commit(&audit, &batches).await;
     for (number, text) in (0..).zip(&texts) {
         let stored = audit.decision(decision_id(number)).await.unwrap().unwrap();
-        let record: Decision = serde_json::from_str(&stored.row.record).unwrap();
+        let record: Decision = serde_json::from_str(&stored.record.unwrap()).unwrap();
         assert_eq!(record.labels.session.as_deref(), Some(text.as_str()));
-        let outcome: Outcome = serde_json::from_str(&stored.row.outcome.unwrap().record).unwrap();
+        let outcome: Outcome = serde_json::from_str(&stored.outcome.unwrap()).unwrap();
         // The journal cuts what an upstream says of itself; what it kept is kept to the letter.
         assert!(text.starts_with(&outcome.upstream_id.unwrap()));
         let model = ListQuery { model: Some(text.clone()), ..ListQuery::default() };
@@ -228,7 +232,7 @@ pub async fn an_outcome_in_a_later_batch_reaches_its_decision(store: &dyn StoreU
     for number in 0..5 {
         let stored = audit.decision(decision_id(number)).await.unwrap().unwrap();
         let derived = stored.row.outcome.unwrap();
-        let record: Outcome = serde_json::from_str(&derived.record).unwrap();
+        let record: Outcome = serde_json::from_str(&stored.outcome.unwrap()).unwrap();
         assert_eq!(record, outcome(number));
         assert_eq!(derived.status, "ok");
         assert_eq!((derived.input_tokens, derived.output_tokens), (Some(100 + number), Some(7)));
@@ -249,7 +253,7 @@ pub async fn an_outcome_before_its_decision_waits_for_it(store: &dyn StoreUnderT
     commit(&audit, &early).await;
     let stored = audit.decision(decision_id(1)).await.unwrap().unwrap();
     let derived = stored.row.outcome.unwrap();
-    assert_eq!(serde_json::from_str::<Outcome>(&derived.record).unwrap(), outcome(1));
+    assert_eq!(serde_json::from_str::<Outcome>(&stored.outcome.unwrap()).unwrap(), outcome(1));
     assert_eq!(derived.boot, early[0].block.boot);
     assert_eq!(check(store, &[]).await.findings, []);
 }
@@ -507,6 +511,54 @@ pub const BY_ALL_ROWS: &str = "reads every decision";
 /// What a plan says where all that fits would be sorted.
 pub const BY_SORTING: &str = "sorts all that fits";
 
+/// Whatever a client calls a tag, and whenever an outcome comes.
+pub async fn what_is_rare_is_found_by_its_mark_alone(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let forged = ["\u{1}open", "\u{1}ended failed", "\u{1}\u{1}open"];
+    let mut tagged = decision(1);
+    tagged.labels.tags = forged.map(str::to_owned).to_vec();
+    let failed = Outcome {
+        status: OutcomeStatus::Failed,
+        fault: Some(FaultKind::Timeout),
+        total_us: 30_000_000,
+        ..outcome(2)
+    };
+    let records = [
+        Record::Decision(Box::new(tagged)),
+        Record::Outcome(Box::new(outcome(1))),
+        Record::Decision(Box::new(decision(2))),
+        Record::Decision(Box::new(decision(3))),
+    ];
+    let life = Life::new();
+    commit(&audit, &life.batches(&records, 100).await).await;
+    let found = async |query: ListQuery| ids(&all(&audit, query, 1).await);
+    let status = |status| ListQuery { status: Some(status), ..ListQuery::default() };
+    assert_eq!(found(status(StatusFilter::Running)).await, [], "the process stopped in order");
+    assert_eq!(found(status(StatusFilter::Crashed)).await, [3, 2].map(decision_id));
+    let ended = StatusFilter::Ended(OutcomeStatus::Failed);
+    assert_eq!(found(status(ended)).await, []);
+    commit(&audit, &life.batches(&[Record::Outcome(Box::new(failed))], 100).await).await;
+    assert_eq!(found(status(StatusFilter::Crashed)).await, [decision_id(3)]);
+    let slow = Range { at_least: Some(30_000_000), at_most: None };
+    for query in [
+        status(ended),
+        ListQuery { fault: Some("timeout".to_owned()), ..ListQuery::default() },
+        ListQuery { total_us: slow, ..ListQuery::default() },
+        ListQuery { total_us: slow, tag: Some("a".to_owned()), ..status(ended) },
+    ] {
+        assert_eq!(found(query).await, [decision_id(2)]);
+    }
+    for tag in forged {
+        let by_tag = ListQuery { tag: Some(tag.to_owned()), ..ListQuery::default() };
+        assert_eq!(found(by_tag).await, [decision_id(1)], "{tag:?}");
+    }
+    let open = std::slice::from_ref(&Dimension::Status);
+    let counted = usage_of(store, open).await;
+    let counted: Vec<_> =
+        counted.iter().map(|group| (group.by[0].as_deref(), group.sums.decisions)).collect();
+    assert_eq!(counted, [(Some("failed"), 1), (Some("ok"), 1), (Some("open"), 1)]);
+}
+
 /// The first page of a filter costs what it shows, however many rows there are.
 pub async fn every_filter_is_read_along_an_index(store: &dyn StoreUnderTest) {
     let audit = store.audit();
@@ -596,7 +648,9 @@ pub async fn usage_counts_each_decision_once(store: &dyn StoreUnderTest) {
     }
     // What is told in longer buckets is not kept in short ones for ever.
     store.upkeep().maintain(NOW_MS + 4 * 86_400_000).await.unwrap();
-    assert_eq!(usage_in(store, BucketWidth::Minute, &[], &[]).await, []);
+    let left = UsageSums { decisions: 1, attempts: 1, ..UsageSums::default() };
+    let minutes = sums(&usage_in(store, BucketWidth::Minute, &[], &[]).await);
+    assert_eq!(minutes, [(vec![], left)], "what is open is counted where it is");
     for width in [BucketWidth::Hour, BucketWidth::Day] {
         assert_eq!(sums(&usage_in(store, width, &[], &[]).await), [(vec![], expected)], "{width:?}");
     }
@@ -763,16 +817,21 @@ pub async fn retention_drops_what_a_signed_record_names_and_nothing_else(store: 
         Record::Decision(Box::new(Decision { id: later_id, at_ms: now_ms + 2 * month, ..decision(50) }));
     let life = Life::at(now_ms + 2 * month);
     commit(&audit, &life.batches(&[kept], 100).await).await;
+    // A block that begins before the border takes along what it says of decisions behind it.
+    let border = upkeep.droppable(now_ms + month).await.unwrap().before_ms;
+    let beyond = Decision { id: DecisionId::from_parts(border + 500, [1; 10]), ..decision(51) };
+    let beyond = [Record::Decision(Box::new(beyond))];
+    commit(&audit, &Life::at(border - 500).batches(&beyond, 100).await).await;
 
     let droppable = upkeep.droppable(now_ms + month).await.unwrap();
     assert!(droppable.before_ms <= now_ms + month && droppable.before_ms > NOW_MS);
-    assert_eq!((droppable.heads.len(), droppable.decisions), (1, 20));
+    assert_eq!((droppable.before_ms, droppable.heads.len(), droppable.decisions), (border, 2, 20));
     let before = usage_of(store, &[]).await;
     let refused = upkeep.drop_before(&droppable).await.unwrap_err();
     assert_eq!(*refused.kind(), StoreErrorKind::Rejected, "nothing is signed");
     let signed = |heads| signer().sign_drop(now_ms, droppable.before_ms, heads, droppable.decisions);
-    let other = ChainHead { seq: 1, ..droppable.heads[0].clone() };
-    commit(&audit, &life.batches(&[Record::Dropped(signed(vec![other]))], 100).await).await;
+    let other = vec![ChainHead { seq: 1, ..droppable.heads[0].clone() }, droppable.heads[1].clone()];
+    commit(&audit, &life.batches(&[Record::Dropped(signed(other))], 100).await).await;
     let refused = upkeep.drop_before(&droppable).await.unwrap_err();
     assert_eq!(*refused.kind(), StoreErrorKind::Rejected, "another drop is signed");
     assert_eq!(usage_of(store, &[]).await, before);
@@ -791,6 +850,72 @@ pub async fn retention_drops_what_a_signed_record_names_and_nothing_else(store: 
     // The store takes what comes, of every month.
     commit(&audit, &Life::new().batches(&requests(60..62), 100).await).await;
     assert_eq!(all(&audit, ListQuery::default(), 100).await.len(), 3);
+}
+
+/// What came before its month was made is dropped like all else.
+pub async fn retention_drops_what_came_before_its_month_was_made(store: &dyn StoreUnderTest) {
+    let (audit, upkeep) = (store.audit(), store.upkeep());
+    let now_ms = baton_audit::SystemClock.now_ms();
+    let month = 31 * 86_400_000;
+    let at = |at_ms, number| {
+        let id = DecisionId::from_parts(at_ms, [1; 10]);
+        (id, Record::Decision(Box::new(Decision { id, at_ms, ..decision(number) })))
+    };
+    upkeep.maintain(now_ms).await.unwrap();
+    let (_, early) = at(now_ms + 8 * month, 1);
+    commit(&audit, &Life::at(now_ms + 8 * month).batches(&[early], 100).await).await;
+    upkeep.maintain(now_ms + 12 * month).await.unwrap();
+    let (kept_id, kept) = at(now_ms + 15 * month, 2);
+    let life = Life::at(now_ms + 15 * month);
+    commit(&audit, &life.batches(&[kept], 100).await).await;
+
+    let droppable = upkeep.droppable(now_ms + 14 * month).await.unwrap();
+    assert_eq!((droppable.heads.len(), droppable.decisions), (1, 1));
+    let signed =
+        signer().sign_drop(now_ms, droppable.before_ms, droppable.heads.clone(), droppable.decisions);
+    commit(&audit, &life.batches(&[Record::Dropped(signed)], 100).await).await;
+    upkeep.drop_before(&droppable).await.unwrap();
+    assert_eq!(ids(&all(&audit, ListQuery::default(), 100).await), [kept_id]);
+    let tag = ListQuery { tag: Some("a".to_owned()), ..ListQuery::default() };
+    assert_eq!(ids(&all(&audit, tag, 100).await), [kept_id]);
+    assert_eq!(audit.blocks(droppable.heads[0].boot, 0, 100).await.unwrap(), []);
+    let empty = upkeep.droppable(now_ms + 14 * month).await.unwrap();
+    assert!(empty.is_empty(), "{empty:?}");
+}
+
+/// A page goes on behind the month that is looked at first, both ways.
+pub async fn pages_reach_over_all_months(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let month = 31 * 86_400_000;
+    let (numbers, principal) = (0_u64..8, Some("anonymous".to_owned()));
+    let id = |number: u64| DecisionId::from_parts(NOW_MS + number * month, [1; 10]);
+    let records: Vec<Record> = numbers
+        .clone()
+        .map(|number| {
+            Record::Decision(Box::new(Decision { id: id(number), attempt: false, ..decision(number) }))
+        })
+        .collect();
+    commit(&audit, &Life::new().batches(&records, 100).await).await;
+    let newest_first: Vec<DecisionId> = numbers.rev().map(id).collect();
+    for base in [ListQuery::default(), ListQuery { principal, ..ListQuery::default() }] {
+        for limit in [1, 3, 8, 9] {
+            assert_eq!(ids(&all(&audit, base.clone(), limit).await), newest_first, "{limit}");
+        }
+        let page = async |query: ListQuery| {
+            let page = audit.list(&query).await.unwrap();
+            (ids(&page.rows), page.has_more)
+        };
+        let before = |limit| ListQuery { start: PageStart::Before(id(1)), limit, ..base.clone() };
+        assert_eq!(page(before(3)).await, (vec![id(4), id(3), id(2)], true));
+        assert_eq!(page(before(6)).await, (newest_first[..6].to_vec(), false));
+        let within = ListQuery {
+            from_ms: Some(id(2).unix_ms()),
+            to_ms: Some(id(6).unix_ms()),
+            limit: 4,
+            ..base.clone()
+        };
+        assert_eq!(page(within).await, ([5, 4, 3, 2].map(id).to_vec(), false));
+    }
 }
 
 /// After somebody changed rows and sums, and with outcomes of other chains.
@@ -834,6 +959,17 @@ pub async fn rows_of_an_older_shape_are_brought_up_to_date(store: &dyn StoreUnde
     commit(&audit, &Life::new().batches(&records, 4).await).await;
     let rows = all(&audit, ListQuery::default(), 100).await;
     let usage = usage_of(store, &[Dimension::Status]).await;
+    // The rows of that version hold their records.
+    for stored in &rows {
+        let text = |record: &Option<String>| match record {
+            Some(record) => format!("'{}'", record.replace('\'', "''")),
+            None => "null".to_owned(),
+        };
+        let (record, outcome, id) = (text(&stored.record), text(&stored.outcome), stored.row.id);
+        let statement =
+            format!("update decision set record = {record}, outcome = {outcome} where id = '{id}'");
+        assert_eq!(store.execute(&statement).await, Ok(1), "{statement}");
+    }
     for statement in [
         "update decision set made_ms = null, parent = null, hop = null, tags = null, rule = null, policy = null, \
          policy_version = null, from_target = null, provider = null, cache_write_tokens = null",
@@ -1019,6 +1155,32 @@ pub async fn a_block_cannot_be_changed_or_deleted(store: &dyn StoreUnderTest) {
     }
     let kept = audit.blocks(batches[0].block.boot, 0, 10).await.unwrap();
     assert_eq!(kept, [batches[0].block.clone()]);
+}
+
+/// A row shows what its evidence says, and nothing where that cannot be read or is another's.
+pub async fn a_record_is_shown_from_its_evidence_alone(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let batches = Life::new().batches(&requests(0..4), 100).await;
+    commit(&audit, &batches).await;
+    let (journal, _relay) = Life::new().open(Arc::clone(&audit), 100);
+    let decisions = Decisions::new(journal, Arc::clone(&audit));
+    let view = async |number| decisions.get(decision_id(number)).await;
+    let Lookup::Found(shown) = view(1).await.unwrap() else { panic!("it is there") };
+    assert_eq!((shown.decision, shown.outcome), (decision(1), OutcomeView::Recorded(Box::new(outcome(1)))));
+    let seq = |number: usize| batches[0].decisions[number].seq;
+    let led = format!(
+        "update decision set seq = seq + 1000 where id = '{}'; update decision set seq = {} where id = '{}'",
+        decision_id(2),
+        seq(2),
+        decision_id(1)
+    );
+    run(store, &[led], "a row that is led to another's record").await;
+    assert!(view(1).await.is_err(), "another's record is not shown");
+    assert!(view(2).await.is_err(), "there is no such entry");
+    store.disarm().await;
+    store.replace_block(&flipped(&batches[0].block)).await;
+    assert_eq!(audit.decision(decision_id(3)).await.unwrap().unwrap().record, None);
+    assert!(view(3).await.is_err());
 }
 
 /// A decision names its configuration by hash; here is what it names.
@@ -1510,13 +1672,11 @@ impl Log {
             (row.seq, "config = ''"),
             (row.seq, "requested = '[]'"),
             (row.seq, "kind = 'stay'"),
-            (row.seq, "record = '{}'"),
             (ended, "status = 'failed'"),
             (ended, "cost_nano = 1"),
             (ended, "input_tokens = null"),
             (ended, "ended_ms = 0"),
-            (ended, "outcome = '{}'"),
-            (ended, "status = null, outcome = null, outcome_boot = null, outcome_seq = null"),
+            (ended, "status = null, outcome_seq = null"),
             (ended + 1, "outcome_seq = outcome_seq + 1"),
         ] {
             let is_row = format!("id = '{}'", row.id);

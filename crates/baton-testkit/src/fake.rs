@@ -1,4 +1,4 @@
-//! Plays the upstreams: OpenAI's and Anthropic's formats on one port, with faults by script.
+//! Plays the upstreams: OpenAI's two formats and Anthropic's on one port, with faults by script.
 //!
 //! A fake shares no code with the gateway, so a mistake cannot hide by being made on both
 //! sides. It is as strict as the vendors, answers well enough for their own SDKs, and keeps
@@ -16,6 +16,7 @@ mod instance;
 mod instant;
 mod model;
 mod openai;
+mod responses;
 mod script;
 mod seen;
 mod serve;

@@ -7,6 +7,7 @@
 //! - Start with [`History::write`].
 //! - **Never here:** what is measured on it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,7 @@ use baton_audit::{
 };
 use baton_model::{DecisionId, RequestId, RunId};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 /// The callers; the first ones ask the most.
 pub const PRINCIPALS: u64 = 40;
@@ -35,6 +37,10 @@ pub const MODELS: [(&str, u64); 10] = [
     ("local/experimental", 1),
 ];
 
+/// Outcomes come among the decisions as where 500 are made in a second: some thousand later.
+const APART_US: u64 = 2_000;
+/// So many bytes may wait for the store.
+const BACKLOG: u64 = 256 << 20;
 const DRAIN: Duration = Duration::from_secs(600);
 
 /// A clock that shows the time of the history.
@@ -50,9 +56,13 @@ impl Clock for HistoryClock {
 /// A journal and a relay into a store, in the time of the history.
 pub struct History {
     journal: Arc<Journal>,
-    relay: Relay,
+    relay: Arc<Relay>,
+    /// The relay at work; it ends with the history.
+    _moving: JoinSet<()>,
     clock: HistoryClock,
     next: u64,
+    /// Attempts under way, with their times, by the number of the decision before which each ends.
+    running: BTreeMap<(u64, u64), u64>,
     _dir: TempDir,
 }
 
@@ -79,32 +89,46 @@ impl History {
         };
         let (journal, _) = Journal::open(options)?;
         let journal = Arc::new(journal);
-        let relay = Relay::new(Arc::clone(&journal), store, RelayOptions::STANDARD);
-        Ok(Self { journal, relay, clock, next: first, _dir: dir })
+        let relay = Arc::new(Relay::new(Arc::clone(&journal), store, RelayOptions::STANDARD));
+        let mut moving = JoinSet::new();
+        let moves = Arc::clone(&relay);
+        moving.spawn(async move { moves.run(std::future::pending()).await });
+        Ok(Self { journal, relay, _moving: moving, clock, next: first, running: BTreeMap::new(), _dir: dir })
     }
 
-    /// Writes so many decisions between these times, and waits until the store has them.
+    /// Writes so many decisions between these times. They reach the store while more are written, which
+    /// waits for a store that is far behind.
     ///
     /// # Errors
     /// When the journal or the store does not take them.
     pub async fn write(&mut self, count: u64, from_ms: u64, to_ms: u64) -> anyhow::Result<()> {
         let first = self.next;
         let time = |number: u64| from_ms + (number - first) * (to_ms - from_ms) / count.max(1);
-        // An outcome comes when fifty more decisions were made: some are in later blocks.
-        for number in first..first + count + 50 {
-            if number < first + count {
-                let at_ms = time(number);
-                self.clock.0.store(at_ms, Ordering::Relaxed);
-                self.journal.append(&decision(number, at_ms, time(number.saturating_sub(1).max(first)))?)?;
+        for number in first..first + count {
+            let at_ms = time(number);
+            self.clock.0.store(at_ms, Ordering::Relaxed);
+            while let Some(ended) = self.running.first_entry().filter(|ended| ended.key().0 <= number) {
+                let ((_, number), at_ms) = ended.remove_entry();
+                if let Some(outcome) = outcome(number, at_ms)? {
+                    self.journal.append(&outcome)?;
+                }
             }
-            if let Some(ended) = number.checked_sub(50).filter(|ended| *ended >= first)
-                && let Some(outcome) = outcome(ended, time(ended))?
-            {
-                self.journal.append(&outcome)?;
-            }
+            self.journal.append(&decision(number, at_ms, time(number.saturating_sub(1).max(first)))?)?;
+            self.running.insert((number + 1 + total_us(number) / APART_US, number), at_ms);
         }
         self.next = first + count;
         self.journal.checkpoint().await?;
+        if self.journal.health().used_bytes > BACKLOG {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the store has everything.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub async fn settle(&self) -> anyhow::Result<()> {
         ensure!(self.relay.drain(DRAIN).await, "the store took too long");
         Ok(())
     }
@@ -272,13 +296,19 @@ fn read(record: &serde_json::Value) -> anyhow::Result<Record> {
     serde_json::from_value(record.clone()).context("a record of the history cannot be read")
 }
 
+/// How long an attempt takes.
+fn total_us(number: u64) -> u64 {
+    let thrown = dice(number, 31);
+    if thrown.is_multiple_of(997) { 45_000_000 } else { 400_000 + thrown / 1_000 % 9_000_000 }
+}
+
 /// None for a decision without an attempt, and for one in a hundred thousand whose process died.
 fn outcome(number: u64, at_ms: u64) -> anyhow::Result<Option<Record>> {
     if kind(number) == Kind::Refuse || dice(number, 30).is_multiple_of(100_000) {
         return Ok(None);
     }
     let thrown = dice(number, 31);
-    let total_us = if thrown.is_multiple_of(997) { 45_000_000 } else { 400_000 + thrown / 1_000 % 9_000_000 };
+    let total_us = total_us(number);
     let mut record = serde_json::json!({
         "record": "outcome",
         "decision": id(number, at_ms),

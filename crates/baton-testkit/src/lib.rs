@@ -16,3 +16,4 @@ pub mod history;
 pub mod postgres;
 pub mod process;
 pub mod rows;
+pub mod state_conformance;

@@ -14,6 +14,7 @@
 
 mod definition;
 mod fault;
+mod filesystem;
 mod link;
 mod names;
 mod outcome;
@@ -25,6 +26,7 @@ mod shown;
 mod tool_set;
 
 pub use fault::ErrorCode;
+pub use filesystem::{FileAccess, Filesystem};
 pub use outcome::Called;
 pub use pins::{PinError, PinnedServer, PinnedTool};
 pub use reference::{RefError, ServerRef};

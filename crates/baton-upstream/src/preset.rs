@@ -61,7 +61,7 @@ pub static PRESETS: &[Preset] = &[
         base_url: "https://api.openai.com/v1",
         key_env: &["OPENAI_API_KEY"],
         // Refuses Google's signatures as unknown parameters, and ids beyond 40 bytes.
-        quirks: Quirks { calls: CallTaste::Plain, ..Quirks::NONE },
+        quirks: Quirks { calls: CallTaste::Plain, shared_members: true, ..Quirks::NONE },
         model_prefixes: &[
             "gpt-",
             "chatgpt-",

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 /// What a provider does not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is about a member of its own")]
 pub struct Quirks {
     /// Whether it takes `stream_options`. One that does not tells usage unasked.
     pub stream_options: bool,
@@ -19,6 +20,8 @@ pub struct Quirks {
     pub max_completion_tokens: bool,
     /// Which calls it takes in a history. The edits for one that does not take all are the dialect's.
     pub calls: CallTaste,
+    /// Whether it takes the members that OpenAI's two APIs have in common, as OpenAI itself does.
+    pub shared_members: bool,
     /// The output limit to send where the dialect demands one and the client gave none.
     pub default_max_tokens: u64,
 }
@@ -30,6 +33,7 @@ impl Quirks {
         developer_role: true,
         max_completion_tokens: true,
         calls: CallTaste::AsSent,
+        shared_members: false,
         default_max_tokens: 4096,
     };
 

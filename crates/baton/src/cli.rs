@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Say why an answer came from where it came, or what would be decided for a request
     Explain {
         /// The id of a decision (`x-baton-decision-id`) or of a run
-        #[arg(required_unless_present_any = ["models", "policy"])]
+        #[arg(required_unless_present_any = ["models", "policy", "agent"])]
         id: Option<String>,
         /// Instead: what would be decided among these models
         #[arg(long, value_name = "A,B", value_delimiter = ',', conflicts_with = "id")]
@@ -62,6 +62,9 @@ pub(crate) enum Command {
         /// Under this policy; alone, among the policy's own models
         #[arg(long, value_name = "NAME", conflicts_with = "id")]
         policy: Option<String>,
+        /// Instead: what this agent is told, and which tools it has
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["id", "models", "policy"])]
+        agent: Option<String>,
         /// For this prompt; `-` is standard input
         #[arg(long, value_name = "FILE", conflicts_with = "id")]
         prompt_file: Option<PathBuf>,

@@ -101,7 +101,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             })
         }),
-        Command::Explain { id: None, models, policy, prompt_file, task } => {
+        Command::Explain { id: None, agent: Some(name), .. } => {
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
+            Ok(crate::agents::explain(&config, &name, json))
+        }
+        Command::Explain { id: None, agent: None, models, policy, prompt_file, task } => {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
             let asked = Asked { models, policy, prompt_file, task };
             runtime()?.block_on(plans::explain(&config, &asked, json)).map(|()| ExitCode::SUCCESS)
@@ -214,13 +218,17 @@ fn check(sources: &Sources, json: bool) -> ExitCode {
                 return ExitCode::FAILURE;
             }
             if json {
-                print_json(&json!({"ok": true, "version": config.version(), "config": config.document()}));
+                print_json(&json!({
+                    "ok": true, "version": config.version(), "config": config.document(),
+                    "agents": crate::agents::report(&config),
+                }));
             } else {
                 let file = sources
                     .file
                     .as_ref()
                     .map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
                 line(&format!("{file}: good, version {}", config.version()));
+                crate::agents::remarks(&config).for_each(|remark| line(&format!("  {remark}")));
             }
             ExitCode::SUCCESS
         }

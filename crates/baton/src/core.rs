@@ -19,6 +19,8 @@ use baton_config::{Config, Database};
 use baton_engine::Engine;
 use baton_model::Secret;
 use baton_net::tasks::Tasks;
+use baton_state::Responses;
+use baton_state::responses::{Keeping, ResponseStore};
 use baton_store_postgres::{ConnectError, PostgresOptions, PostgresStore};
 use baton_store_sqlite::SqliteStore;
 use baton_tools::Registry;
@@ -27,6 +29,7 @@ use crate::alerts::Alerts;
 use crate::checkpoints::Sinks;
 use crate::retention::Retention;
 use crate::signing::Signing;
+use crate::stored::{self, Sealing};
 use crate::versions::Versions;
 
 /// How often keys and policies are asked for changes that another process made.
@@ -43,6 +46,7 @@ pub(crate) struct Core {
     pub(crate) store: Arc<dyn AuditStore>,
     pub(crate) queries: Arc<dyn AuditQueries>,
     pub(crate) upkeep: Arc<dyn AuditUpkeep>,
+    responses: Arc<dyn ResponseStore>,
     pub(crate) signing: Arc<Signing>,
     pub(crate) ids: IdSource,
     /// What the idempotency keys of clients are looked up by.
@@ -84,7 +88,7 @@ impl Core {
             tracing::warn!(quarantined = ?quarantined, "the end of the journal was torn; what could not be read is kept aside");
         }
         let journal = Arc::new(journal);
-        let Stores { audit, queries, upkeep, keys: key_store, policies } = stores(config).await?;
+        let Stores { audit, queries, upkeep, responses, keys: key_store, policies } = stores(config).await?;
         let relay = Arc::new(Relay::new(Arc::clone(&journal), Arc::clone(&audit), RelayOptions::STANDARD));
         let admin = std::env::var("BATON_ADMIN_KEY").ok().map(Secret::new);
         let keys = Arc::new(KeyRing::open(key_store, &master, dir, admin.as_ref())?);
@@ -120,6 +124,7 @@ impl Core {
             store: audit,
             queries,
             upkeep,
+            responses,
             signing,
             ids,
             idempotency,
@@ -139,7 +144,8 @@ impl Core {
             let (hash, kind) = (hash.to_owned(), kind.to_owned());
             self.journal.append(&Record::Document(Document { hash, kind, at_ms, body }))
         };
-        for policy in &config.policies {
+        let own = config.agents.agents.iter().map(|agent| &agent.policy);
+        for policy in config.policies.iter().chain(own) {
             let body = serde_json::to_value(&policy.document)?;
             document("policy", &policy.reference.version, body)?;
         }
@@ -174,6 +180,17 @@ impl Core {
             drop(self.tasks.spawn(alerts.run(self.tasks.clone())));
         }
         Ok(())
+    }
+
+    /// The responses that can be read again, unless the file wants none stored. Those that were stored
+    /// before go with their time either way.
+    pub(crate) fn stored_responses(&self, config: &Config) -> Option<Arc<Responses>> {
+        let ids = self.ids.clone();
+        let clock = Box::new(move || ids.now_ms());
+        let seal = Arc::new(Sealing(self.sealer.clone()));
+        let responses = Arc::new(Responses::new(Arc::clone(&self.responses), seal, clock, Keeping::STANDARD));
+        drop(self.tasks.spawn(stored::purge(Arc::clone(&responses), self.tasks.clone())));
+        config.stores_responses.then_some(responses)
     }
 
     /// Gives the engine the stored policies, now and whenever somebody changes them.
@@ -229,17 +246,22 @@ pub(crate) struct Stores {
     pub(crate) audit: Arc<dyn AuditStore>,
     queries: Arc<dyn AuditQueries>,
     upkeep: Arc<dyn AuditUpkeep>,
+    responses: Arc<dyn ResponseStore>,
     pub(crate) keys: Arc<dyn KeyStore>,
     pub(crate) policies: Arc<dyn PolicyStore>,
 }
 
 impl Stores {
-    pub(crate) fn of<S: AuditStore + AuditQueries + AuditUpkeep + KeyStore + PolicyStore>(store: S) -> Self {
+    pub(crate) fn of<S>(store: S) -> Self
+    where
+        S: AuditStore + AuditQueries + AuditUpkeep + ResponseStore + KeyStore + PolicyStore,
+    {
         let store = Arc::new(store);
         Self {
             audit: Arc::clone(&store) as _,
             queries: Arc::clone(&store) as _,
             upkeep: Arc::clone(&store) as _,
+            responses: Arc::clone(&store) as _,
             keys: Arc::clone(&store) as _,
             policies: store,
         }

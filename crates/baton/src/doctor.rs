@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use baton_config::{Config, Database};
+use baton_config::{Config, Database, NoteKind};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,8 +25,7 @@ struct Finding {
 /// Looks at everything, or with `live` only whether a server answers.
 pub(crate) async fn run(config: &Config, live: bool, json: bool) -> anyhow::Result<ExitCode> {
     let server = server(config).await;
-    let findings =
-        if live { vec![server] } else { vec![data_dir(config), database(config), providers(config), server] };
+    let findings = if live { vec![server] } else { checks(config, server) };
     let ok = findings.iter().all(|finding| finding.ok);
     if json {
         let rows: Vec<_> = findings
@@ -45,6 +44,26 @@ pub(crate) async fn run(config: &Config, live: bool, json: bool) -> anyhow::Resu
         }
     }
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn checks(config: &Config, server: Finding) -> Vec<Finding> {
+    let mut findings = vec![data_dir(config), database(config), providers(config)];
+    findings.extend(agents(config));
+    findings.push(server);
+    findings
+}
+
+/// How much of what the file says of agents is done; `baton check` has it line by line.
+fn agents(config: &Config) -> Option<Finding> {
+    let agents = &config.agents;
+    let count = |kind| agents.report.iter().filter(|note| note.kind == kind).count();
+    let (warnings, missing) = (count(NoteKind::Warning), count(NoteKind::Unsupported));
+    let rest = match (warnings, missing) {
+        (0, 0) => String::new(),
+        _ => format!("; {missing} keys unsupported, {warnings} warnings: see `baton check`"),
+    };
+    let said = format!("{}{rest}", agents.agents.len());
+    (!agents.agents.is_empty()).then_some(Finding { what: "agents", ok: true, said })
 }
 
 fn data_dir(config: &Config) -> Finding {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod agents;
 mod alerts;
 mod audit;
 mod checkpoints;
@@ -26,6 +27,7 @@ mod settings;
 mod signing;
 mod status;
 mod store;
+mod stored;
 mod telemetry;
 mod versions;
 mod webhooks;

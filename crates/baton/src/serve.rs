@@ -92,6 +92,7 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         engine: Arc::clone(&engine),
         gate: Arc::clone(&gate),
         idempotency,
+        responses: core.stored_responses(&config),
         tasks: tasks.clone(),
         decisions: Arc::clone(&core.decisions),
         feedback: FeedbackDesk::new(feedback, core.sealer.clone()),

@@ -55,6 +55,7 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
         default_provider: config.default_provider.clone(),
         policies: config.policies.clone(),
         default_policy: policy(baton_config::DEFAULT_POLICY)?,
+        crew: Arc::new(crate::agents::crew(&config.agents)),
     };
     Ok(Settings { version: config.version().to_owned(), catalog: catalog.build() })
 }

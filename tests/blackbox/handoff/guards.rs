@@ -248,8 +248,8 @@ fn a_budget_that_the_first_turn_could_exceed_stops_the_run_before_any_call() {
                     "stream": way.1,
                     "handoff_config": {"constraints": {"max_cost": 0.000_001}},
                 });
-                let path = if way.0 == Surface::Chat { "/v1/chat/completions" } else { "/v1/messages" };
-                let answer = fixture.baton.post(path, &body).await;
+                let path = way.0.path();
+                let answer = fixture.baton.post(path, &way.0.body(body)).await;
                 let case = format!("{pool:?} {way:?} {answer:?}");
                 assert!(answer.status < 500, "{case}");
                 assert_eq!(saw(&fixture, pool[0]).len() + saw(&fixture, pool[1]).len(), 0, "{case}");

@@ -13,11 +13,8 @@ const SILENT: Pace = Pace { latency: Duration::from_secs(600), chunks: 1, interv
 
 /// A request by hand.
 pub(in crate::blackbox) fn request(surface: Surface, body: &Value) -> Vec<u8> {
-    let path = match surface {
-        Surface::Chat => "/v1/chat/completions",
-        Surface::Messages => "/v1/messages",
-    };
-    let body = body.to_string();
+    let path = surface.path();
+    let body = surface.body(body.clone()).to_string();
     let head = format!(
         "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -41,7 +38,7 @@ async fn only_run(fixture: &Fixture) -> Vec<Value> {
 fn leaving_during_the_second_hop_closes_its_upstream() {
     run(async {
         for pool in POOLS {
-            for surface in [Surface::Chat, Surface::Messages] {
+            for surface in [Surface::Chat, Surface::Messages, Surface::Responses] {
                 // Before its first byte, streamed and not; after its content.
                 for (stream, heard, step) in [
                     (false, "", Step::Answer(SILENT)),

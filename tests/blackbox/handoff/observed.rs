@@ -14,6 +14,12 @@ fn with_call(surface: Surface, tool: &str, arguments: &Value, result: &str) -> V
             {"role": "assistant", "content": null, "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": tool, "arguments": arguments.to_string()}}]},
             {"role": "tool", "tool_call_id": "call_1", "content": result},
         ]),
+        Surface::Responses => json!([
+            {"role": "system", "content": "You bill."},
+            {"role": "user", "content": "I need to update my card"},
+            {"type": "function_call", "call_id": "call_1", "name": tool, "arguments": arguments.to_string()},
+            {"type": "function_call_output", "call_id": "call_1", "output": result},
+        ]),
         Surface::Messages => json!([
             {"role": "user", "content": "I need to update my card"},
             {"role": "assistant", "content": [{"type": "tool_use", "id": "call_1", "name": tool, "input": arguments}]},

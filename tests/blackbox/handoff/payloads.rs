@@ -68,7 +68,7 @@ fn of_a_thousand_forged_payloads_none_is_more_than_the_arguments_of_its_call() {
                         "handoff_config": {"package": true},
                     });
                     match way.0 {
-                        Surface::Chat => {
+                        Surface::Chat | Surface::Responses => {
                             let said = json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": "go"}]);
                             body["messages"] = said;
                         }

@@ -130,6 +130,8 @@ fn text_before_a_transfer_is_kept_and_followed_by_a_blank_line() {
                     Surface::Chat => "First this.\n\nThen that.",
                     // A block for each hop.
                     Surface::Messages => "First this.Then that.",
+                    // A message for each hop.
+                    Surface::Responses => "First this.Then that.",
                 };
                 assert_eq!(said.text, expected, "{pool:?} {way:?}: {}", answer.text());
             }
@@ -189,6 +191,10 @@ fn answered(surface: Surface, body: &Value, ids: &[String]) -> Value {
                 );
                 results.push(json!({"type": "tool_result", "tool_use_id": id, "content": "sunny"}));
             }
+            Surface::Responses => {
+                calls.push(json!({"type": "function_call", "call_id": id, "name": "weather", "arguments": "{\"city\":\"Paris\"}"}));
+                results.push(json!({"type": "function_call_output", "call_id": id, "output": "sunny"}));
+            }
         }
     }
     let messages = body["messages"].as_array_mut().expect("messages");
@@ -201,6 +207,7 @@ fn answered(surface: Surface, body: &Value, ids: &[String]) -> Value {
             messages.push(json!({"role": "assistant", "content": calls}));
             messages.push(json!({"role": "user", "content": results}));
         }
+        Surface::Responses => messages.extend(calls.into_iter().chain(results)),
     }
     body
 }
@@ -345,7 +352,13 @@ fn usage_is_the_sum_and_the_id_is_one() {
                     .split("\"id\":\"")
                     .skip(1)
                     .filter_map(|rest| rest.split('"').next())
-                    .filter(|id| id.starts_with("chatcmpl") || id.starts_with("msg_"))
+                    .filter(|id| match way.0 {
+                        // Its items have ids of their own.
+                        Surface::Responses => id.starts_with("resp_"),
+                        Surface::Chat | Surface::Messages => {
+                            id.starts_with("chatcmpl") || id.starts_with("msg_")
+                        }
+                    })
                     .map(str::to_owned)
                     .collect();
                 assert_eq!(ids.len(), 1, "{case}");

@@ -17,10 +17,11 @@ fn settings_of_a_member_reach_its_upstream_alone() {
                 let [a, b] = pool;
                 let turns = vec![(0, calls(vec![transfer(b, "r")])), (1, says("x"))];
                 let fixture = talking(pool, turns, "").await;
+                let limit = if way.0 == Surface::Responses { "max_output_tokens" } else { "max_tokens" };
                 let body = json!({
                     "model": [
                         {"model": a, "settings": {"temperature": 0.125}},
-                        {"model": b, "settings": {"temperature": 0.75, "max_tokens": 77}},
+                        {"model": b, "settings": {"temperature": 0.75, limit: 77}},
                     ],
                     "messages": user("hi"),
                     "max_tokens": 200,
@@ -84,6 +85,16 @@ fn long_talk(surface: Surface) -> Value {
             {"role": "assistant", "content": "w-five"},
             {"role": "user", "content": "w-six"},
         ]),
+        Surface::Responses => json!([
+            {"role": "system", "content": "w-system"},
+            {"role": "user", "content": "w-one"},
+            {"role": "assistant", "content": "w-two"},
+            {"role": "user", "content": "w-three"},
+            {"type": "function_call", "call_id": "call_w", "name": "weather", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "call_w", "output": "w-four"},
+            {"role": "assistant", "content": "w-five"},
+            {"role": "user", "content": "w-six"},
+        ]),
         Surface::Messages => json!([
             {"role": "user", "content": "w-one"},
             {"role": "assistant", "content": "w-two"},
@@ -101,7 +112,7 @@ fn a_target_sees_as_much_of_the_conversation_as_is_wished() {
     run(async {
         let all = ["w-one", "w-two", "w-three", "w-four", "w-five", "w-six"];
         for pool in POOLS {
-            for way in [(Surface::Chat, false), (Surface::Messages, true)] {
+            for way in [(Surface::Chat, false), (Surface::Messages, true), (Surface::Responses, true)] {
                 for (history, word, kept) in [
                     (json!("full"), "full", &all[..]),
                     (json!({"last_n": 2}), "last_2", &all[4..]),

@@ -9,8 +9,11 @@ use super::{
 };
 use crate::blackbox::support::{events, run, sent};
 
-const PATHS: [(Surface, &str); 2] =
-    [(Surface::Chat, "/v1/chat/completions"), (Surface::Messages, "/v1/messages")];
+const PATHS: [(Surface, &str); 3] = [
+    (Surface::Chat, "/v1/chat/completions"),
+    (Surface::Messages, "/v1/messages"),
+    (Surface::Responses, "/v1/responses"),
+];
 
 #[test]
 fn a_run_that_is_sent_again_with_its_key_is_not_carried_out_again() {
@@ -24,6 +27,7 @@ fn a_run_that_is_sent_again_with_its_key_is_not_carried_out_again() {
                     let body =
                         json!({"model": pool, "messages": user("go"), "max_tokens": 99, "stream": stream});
                     let ask = |body: &Value| {
+                        let body = &surface.body(body.clone());
                         sent(fixture.baton.posting(path, body).header("idempotency-key", "one-key"))
                     };
                     let first = ask(&body).await.expect(200);
@@ -83,7 +87,7 @@ fn a_run_that_breaks_ends_with_an_error_that_every_client_raises_on() {
                 ];
                 let fixture = talking(pool, turns, "").await;
                 let body = json!({"model": pool, "messages": user("go"), "max_tokens": 99, "stream": true});
-                let answer = fixture.baton.post(path, &body).await.expect(200);
+                let answer = fixture.baton.post(path, &surface.body(body)).await.expect(200);
                 let case = format!("{pool:?} {surface:?}: {}", answer.text());
                 let all = events(answer.text());
                 let named = all.iter().filter(|event| event.name == "error").count();
@@ -100,10 +104,11 @@ fn a_run_that_breaks_ends_with_an_error_that_every_client_raises_on() {
     });
 }
 
-/// The text that an event brings, in either dialect.
+/// The text that an event brings, in any dialect.
 fn spoken(data: &str) -> String {
     let event: Value = serde_json::from_str(data).unwrap_or_default();
     let text = event["choices"][0]["delta"]["content"].as_str().or(event["delta"]["text"].as_str());
+    let text = text.or(event["delta"].as_str());
     text.unwrap_or_default().to_owned()
 }
 
@@ -164,6 +169,15 @@ fn odd_histories_are_handed_over_like_any_other() {
                 {"role": "user", "content": [result]},
             ]),
         ),
+        (
+            Surface::Responses,
+            "calls without tools, instructions late, no message of the user",
+            json!([
+                {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "call_1", "output": "mild"},
+                {"role": "developer", "content": "c"},
+            ]),
+        ),
     ];
     run(async {
         for (surface, what, messages) in cases {
@@ -201,13 +215,22 @@ fn what_one_vendor_signed_and_named_does_not_break_the_other() {
         ]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "mild"}]},
     ]);
+    let items = json!([
+        {"role": "user", "content": "hi"},
+        {"type": "function_call", "call_id": odd, "name": "weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": odd, "output": "mild"},
+    ]);
     run(async {
         for pool in [["oai/fake", "ant/fake-b"], ["ant/fake", "oai/fake-b"]] {
             for way in WAYS {
                 let b = pool[1];
                 let turns = vec![(0, calls(vec![transfer(b, "r")])), (1, says("done"))];
                 let fixture = talking(pool, turns, "").await;
-                let history = if way.0 == Surface::Chat { &chat } else { &messages };
+                let history = match way.0 {
+                    Surface::Chat => &chat,
+                    Surface::Messages => &messages,
+                    Surface::Responses => &items,
+                };
                 let body = json!({"model": pool, "messages": history, "tools": [tool(way.0, "weather")]});
                 let (_, said) = asked(&fixture.baton, way, body).await;
                 let case = format!("{pool:?} {way:?}");

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 /// A server that listens until it is dropped.
 #[derive(Debug)]
-pub(super) struct Mcp {
+pub(crate) struct Mcp {
     address: std::net::SocketAddr,
     state: Shared,
     _serving: JoinSet<()>,
@@ -40,7 +40,7 @@ impl Shared {
 }
 
 impl Mcp {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let state = Shared::default();
         "Searches the web.".clone_into(&mut state.lock().description);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -51,7 +51,7 @@ impl Mcp {
         Self { address, state, _serving: serving }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
     }
 

@@ -235,6 +235,10 @@ impl Baton {
         self.post("/v1/messages", body).await
     }
 
+    pub(crate) async fn responses(&self, body: &Value) -> Answer {
+        self.post("/v1/responses", body).await
+    }
+
     /// The run behind an answer, once every attempt of it has its outcome.
     pub(crate) async fn run_of(&self, answer: &Answer) -> Value {
         let id = answer.header("x-baton-run-id");

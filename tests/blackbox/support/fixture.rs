@@ -18,7 +18,7 @@ pub(crate) fn unique() -> String {
     format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// A server with providers `oai` and `ant`, each a fake that serves `fake…`, `fault-…` and, behind
+/// A server with providers `oai`, `ant` and `resp`, which is the fake of `oai` in its other format, each a fake that serves `fake…`, `fault-…` and, behind
 /// any prefix (`x/fault-500`), the same. The prefix tells one test's requests from another's.
 #[derive(Debug)]
 pub(crate) struct Fixture {
@@ -57,6 +57,7 @@ impl Fixture {
 providers:
   oai: {{ dialect: openai_chat, base_url: "{}", api_key: sk-fake-openai }}
   ant: {{ dialect: anthropic_messages, base_url: "{}", api_key: sk-fake-anthropic }}
+  resp: {{ dialect: openai_responses, base_url: "{}", api_key: sk-fake-openai }}
   down: {{ dialect: openai_chat, base_url: "{refused}", api_key: sk-fake-down }}
   nowhere: {{ dialect: openai_chat, base_url: "{}", api_key: sk-fake-nowhere }}
 {policies}
@@ -64,6 +65,7 @@ providers:
 "#,
             openai.base_url(),
             anthropic.origin(),
+            openai.base_url(),
             baton_testkit::fake::unreachable::NO_SUCH_HOST,
         )
     }

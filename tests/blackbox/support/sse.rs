@@ -67,3 +67,10 @@ pub(crate) fn messages_text(stream: &str) -> String {
         .filter_map(|event| event.json()["delta"]["text"].as_str().map(str::to_owned))
         .collect()
 }
+
+/// The text of a stream of a response, whether or not it ended well.
+#[track_caller]
+pub(crate) fn responses_text(stream: &str) -> String {
+    let deltas = events(stream).into_iter().filter(|event| event.name == "response.output_text.delta");
+    deltas.filter_map(|event| event.json()["delta"].as_str().map(str::to_owned)).collect()
+}

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::blackbox::support::{Answer, Baton, chunks, events};
 
+use super::responses::final_response;
+
 /// What a model answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Said {
@@ -45,6 +47,43 @@ pub(crate) async fn message(baton: &Baton, mut body: Value, stream: bool) -> (An
     let answer = baton.messages(&body).await.expect(200);
     let said = if stream { streamed_message(&answer) } else { whole_message(&answer) };
     (answer, said)
+}
+
+/// Asks for a response.
+pub(crate) async fn response(baton: &Baton, mut body: Value, stream: bool) -> (Answer, Said) {
+    body["stream"] = json!(stream);
+    let answer = baton.responses(&body).await.expect(200);
+    let said = said_in_response(&if stream { final_response(answer.text()) } else { answer.json() });
+    if !stream {
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+    (answer, said)
+}
+
+/// What a Response object says; its end in the words of a chat.
+fn said_in_response(body: &Value) -> Said {
+    assert_eq!(body["object"], "response", "{body}");
+    let mut said = Said {
+        tokens: responses_tokens(&body["usage"]),
+        model: text(&body["model"]),
+        finish: match (text(&body["status"]).as_str(), text(&body["incomplete_details"]["reason"]).as_str()) {
+            ("completed", "") => "stop".to_owned(),
+            ("incomplete", "max_output_tokens") => "length".to_owned(),
+            (status, reason) => format!("{status} {reason}"),
+        },
+        ..Said::default()
+    };
+    for item in body["output"].as_array().expect("output") {
+        if item["type"] == "function_call" {
+            let arguments = serde_json::from_str(&text(&item["arguments"])).expect("arguments in JSON");
+            said.calls.push((text(&item["name"]), arguments));
+            said.call_ids.push(text(&item["call_id"]));
+        }
+        for part in item["content"].as_array().into_iter().flatten().filter(|_| item["type"] == "message") {
+            said.text += &text(&part["text"]);
+        }
+    }
+    said
 }
 
 fn whole_chat(answer: &Answer) -> Said {
@@ -171,6 +210,13 @@ fn streamed_message(answer: &Answer) -> Said {
 fn openai_tokens(usage: &Value) -> Option<(u64, u64, u64)> {
     let cached = usage["prompt_tokens_details"]["cached_tokens"].as_u64().unwrap_or(0);
     let (input, output) = (usage["prompt_tokens"].as_u64()?, usage["completion_tokens"].as_u64()?);
+    assert_eq!(usage["total_tokens"], input + output, "{usage}");
+    Some((input, cached, output))
+}
+
+fn responses_tokens(usage: &Value) -> Option<(u64, u64, u64)> {
+    let cached = usage["input_tokens_details"]["cached_tokens"].as_u64()?;
+    let (input, output) = (usage["input_tokens"].as_u64()?, usage["output_tokens"].as_u64()?);
     assert_eq!(usage["total_tokens"], input + output, "{usage}");
     Some((input, cached, output))
 }

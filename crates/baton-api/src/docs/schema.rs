@@ -85,6 +85,76 @@ pub(crate) struct MessagesRequest {
     baton: Option<OwnMembers>,
 }
 
+/// OpenAI's request for a response. Members that are not listed go to the provider as they were sent.
+#[derive(ToSchema)]
+pub(crate) struct ResponsesRequest {
+    model: ModelChoice,
+    /// More models, tried in this order after `model` until one answers. May stand without `model`.
+    models: Option<Vec<NameText>>,
+    /// The same as `models`.
+    fallbacks: Option<Vec<NameText>>,
+    input: ResponsesInput,
+    /// What stands in front of the conversation.
+    instructions: Option<String>,
+    /// Whether the answer comes as server-sent events.
+    stream: Option<bool>,
+    /// The most tokens that the answer may have.
+    #[schema(minimum = 1)]
+    max_output_tokens: Option<u64>,
+    /// Tools that the model may call, as OpenAI defines them for this API.
+    tools: Option<Vec<ResponsesTool>>,
+    /// `none`, `auto`, `required`, or one tool.
+    tool_choice: Option<Value>,
+    /// `format`: the form of the answer (`text`, `json_object`, or `json_schema` with its schema).
+    text: Option<Value>,
+    /// `effort` and `summary`.
+    reasoning: Option<Value>,
+    /// What else the answer should have, as `reasoning.encrypted_content`.
+    include: Option<Vec<String>>,
+    /// Short texts, recorded with the decision.
+    metadata: Option<Value>,
+    /// Whom the answer is for, recorded with the decision.
+    safety_identifier: Option<Value>,
+    /// The older name of `safety_identifier`.
+    user: Option<Value>,
+    /// The most answers of models that this request may take.
+    #[schema(minimum = 1)]
+    max_turns: Option<u32>,
+    /// How models of a list may hand the conversation over: `strategy` (`first`, `rules`, `attributes`, `llm`,
+    /// `hybrid`), `max_handoffs`, `allow_return`, `history` (`full`, `{"last_n": 4}`, `summary`, `none`), `require_reason`,
+    /// `targets` (`model`, `description`, `when`, `additional_instructions`, `settings`), `constraints` (`max_cost`,
+    /// `max_latency_ms`, `capabilities`). Nothing in it is refused: what is not followed is named in the decision.
+    handoff_config: Option<Value>,
+    provider: Option<ProviderWishes>,
+    baton: Option<OwnMembers>,
+}
+
+/// One text of the user, or the items of the conversation.
+#[derive(ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ResponsesInput {
+    Text(String),
+    Items(ResponsesItems),
+}
+
+/// At least one item: a message, a call, a result, thinking, as OpenAI defines them.
+#[derive(ToSchema)]
+#[schema(min_items = 1)]
+pub(crate) struct ResponsesItems(Vec<Value>);
+
+/// A function that the model may call, or a tool of the provider's.
+#[derive(ToSchema)]
+pub(crate) struct ResponsesTool {
+    #[serde(rename = "type")]
+    kind: String,
+    /// The function's name.
+    name: Option<String>,
+    description: Option<String>,
+    /// The JSON Schema of its arguments.
+    parameters: Option<Value>,
+    strict: Option<bool>,
+}
+
 /// A message whose tokens are to be counted; like a message, without `max_tokens`.
 #[derive(ToSchema)]
 pub(crate) struct CountRequest {

@@ -34,6 +34,8 @@ fn a_path_is_counted_under_one_of_few_names() {
         ("/chat/completions", "/v1/chat/completions"),
         ("/v1/v1/chat/completions", "/v1/*"),
         ("/messages/count_tokens", "/v1/messages/count_tokens"),
+        ("/v1/responses", "/v1/responses"),
+        ("/responses", "/v1/responses"),
         ("/v1/models/a/b", "/v1/models"),
         ("/readyz", "status"),
         ("/v1/anything", "/v1/*"),

@@ -46,6 +46,7 @@ async fn what_was_refused_before_a_decision_is_not_kept() {
 #[tokio::test]
 async fn a_stream_is_kept_when_it_ended_well() {
     let (chat, messages) = (Dialect::OpenaiChat, Dialect::AnthropicMessages);
+    let responses = Dialect::OpenaiResponses;
     let long = format!("data: {}\n\n", "x".repeat(2 * TAIL));
     let stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
     let error = "event: error\ndata: {\"error\":{\"message\":\"m\"}}\n\n";
@@ -58,6 +59,17 @@ async fn a_stream_is_kept_when_it_ended_well() {
         (messages, vec!["data: {}\n\n", stop], true),
         (messages, vec!["data: {}\n\n", error], false),
         (messages, vec!["data: {}\n\n"], false),
+        (responses, vec!["event: response.completed\n", &long], true),
+        (responses, vec!["event: respon", "se.incomplete\n", &long], true),
+        (responses, vec!["data: {\"type\":\"response.completed\",\"x\":1", "}\n\n"], true),
+        (responses, vec!["event: response.failed\n", &long], false),
+        (responses, vec!["event: error\ndata: {}\n\n", "event: response.failed\n", &long], false),
+        (responses, vec!["event: response.in_progress\n", &long], false),
+        (
+            responses,
+            vec!["event: response.output_text.delta\ndata: {\"delta\":\"event: response.completed\"}\n\n"],
+            false,
+        ),
     ] {
         let shown = format!("{dialect:?} {}", pieces.concat());
         let pieces = pieces.into_iter().map(|piece| Ok(Bytes::copy_from_slice(piece.as_bytes())));

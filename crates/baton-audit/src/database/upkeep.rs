@@ -9,12 +9,15 @@ use baton_model::{BootId, DecisionId};
 use futures_util::future::BoxFuture;
 
 use super::{
-    Command, Database, HANDOFF, Query, Transaction, bare_rows, begin_chain, cost_of, write_leads, write_tally,
+    Command, Database, HANDOFF, Query, Transaction, bare_rows, begin_chain, cost_of, give, write_leads,
+    write_tally,
 };
 use crate::block::Block;
 use crate::columns::{Columns, Known, Rows, Value};
 use crate::row::{DecisionRow, Derived, FeedbackRow, OutcomeRow};
-use crate::store::{AuditStore, AuditUpkeep, BucketWidth, Droppable, StoreError, StoreErrorKind};
+use crate::store::{
+    AuditStore, AuditUpkeep, BucketWidth, Droppable, StoreError, StoreErrorKind, StoredDecision,
+};
 use crate::tally::{Subject, Tally};
 use crate::{ChainHead, Record};
 
@@ -72,7 +75,8 @@ async fn bring_up_to_date(database: &impl Database) -> Result<bool, StoreError> 
         return Ok(false);
     }
     let mut transaction = database.begin().await?;
-    let old = bare_rows(&transaction.ask(Query::OldShapes, vec![ROWS_AT_ONCE.into()]).await?)?;
+    let old = transaction.ask(Query::OldShapes, vec![ROWS_AT_ONCE.into()]).await?;
+    let old = old.iter().map(StoredDecision::from_columns).collect::<Result<Vec<_>, _>>()?;
     if old.is_empty() {
         return Ok(false);
     }
@@ -98,15 +102,20 @@ async fn bring_up_to_date(database: &impl Database) -> Result<bool, StoreError> 
     Ok(true)
 }
 
-/// The row as its own texts say. Where they cannot be read it stays as it is: `verify` tells.
-fn made_again(old: DecisionRow) -> DecisionRow {
-    let mut derived = Derived::new(old.boot);
-    derived.add(old.seq, old.record.as_bytes());
-    let Some(mut row) = derived.decisions.pop().filter(|row| row.id == old.id) else { return old };
+/// The row as its own texts say, which it has in the shape of that version. Where they cannot be read it
+/// stays as it is: `verify` tells.
+fn made_again(old: StoredDecision) -> DecisionRow {
+    let StoredDecision { row: old, record, outcome, .. } = old;
+    let derived = |boot, seq, text: Option<String>| {
+        let mut derived = Derived::new(boot);
+        derived.add(seq, text.unwrap_or_default().as_bytes());
+        derived
+    };
+    let row = derived(old.boot, old.seq, record).decisions.pop().filter(|row| row.id == old.id);
+    let Some(mut row) = row else { return old };
     row.outcome = old.outcome.map(|old| {
-        let mut derived = Derived::new(old.boot);
-        derived.add(old.seq, old.record.as_bytes());
-        derived.outcomes.pop().filter(|outcome| outcome.decision == old.decision).unwrap_or(old)
+        let outcome = derived(old.boot, old.seq, outcome).outcomes.pop();
+        outcome.filter(|outcome| outcome.decision == old.decision).unwrap_or(old)
     });
     row
 }
@@ -132,6 +141,11 @@ async fn drop_before(database: &impl Database, droppable: &Droppable) -> Result<
         return refused("no committed record says that this is dropped");
     }
     transaction.drop_older(droppable.before_ms).await?;
+    // A block that began before the border has taken the records of some decisions behind it along.
+    for head in &heads {
+        let without_evidence = vec![Value::shown(head.boot), 0_u64.into(), head.seq.into()];
+        transaction.run(Command::DropRows, without_evidence).await?;
+    }
     transaction.commit().await
 }
 
@@ -200,9 +214,7 @@ async fn block_again(
         write_leads(&mut transaction, &derived.decisions.iter().collect::<Vec<_>>()).await?;
     }
     for outcomes in [&derived.outcomes, &foreign] {
-        if !outcomes.is_empty() {
-            transaction.give(outcomes).await?;
-        }
+        give(&mut transaction, outcomes).await?;
     }
     if !derived.feedback.is_empty() {
         transaction.write(Rows::Feedback(&derived.feedback)).await?;

@@ -100,6 +100,12 @@ pub(crate) struct ShadowSchema {
 pub(crate) struct HandoffSchema {
     /// Why the models of the pool were not offered to each other.
     disabled: Option<String>,
+    /// The agent that worked before.
+    from_agent: Option<String>,
+    /// The agent that works from now on.
+    to_agent: Option<String>,
+    /// How many conversations are open within each other, where that is more than one.
+    depth: Option<u64>,
     /// Why it handed over, in the model's words.
     said: Option<String>,
     /// How much of the conversation the target sees: `full`, `last_4`, `summary`, `none`.

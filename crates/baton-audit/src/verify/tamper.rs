@@ -540,7 +540,7 @@ fn row_edit_field(it: &mut Tamperer<'_>) -> Expected {
         6 => row.config.clear(),
         7 => row.requested = "[]".to_owned(),
         8 => row.session = Some("s".to_owned()),
-        9 => row.record.push(' '),
+        9 => row.rule = Some("r".to_owned()),
         _ => row.attempt = !row.attempt,
     }
     expected
@@ -705,17 +705,17 @@ fn first_lost(it: &Tamperer<'_>, boot: BootId, seq: u64) -> u64 {
     missing.map(|row| row.seq).chain([seq]).min().unwrap_or(seq)
 }
 
-/// The record in a row is rewritten, and its columns with it: the row alone is without a flaw.
+/// A row is made of a rewritten record: the row alone is without a flaw.
 fn row_rewrite(it: &mut Tamperer<'_>) -> Expected {
     let at = it.below(it.content.rows.len());
     let expected = it.place(at);
-    let row = &mut it.content.rows[at];
-    let mut payload = row.record.clone().into_bytes();
-    let (boot, seq, outcome) = (row.boot, row.seq, row.outcome.clone());
+    let row = it.content.rows[at].clone();
+    let (boot, seq, outcome) = (row.boot, row.seq, row.outcome);
+    let mut payload = it.entries(boot).swap_remove(usize::try_from(seq).unwrap() - 1).2;
     edit(&mut payload);
     let mut derived = Derived::new(boot);
     derived.add(seq, &payload);
-    *row = derived.decisions.pop().unwrap();
-    row.outcome = outcome;
+    it.content.rows[at] = derived.decisions.pop().unwrap();
+    it.content.rows[at].outcome = outcome;
     expected
 }

@@ -30,6 +30,11 @@ pub(crate) fn load_text(text: &str) -> Result<Config, ConfigError> {
     load_with(text.as_bytes(), &[], Flags::default())
 }
 
+/// The same with these variables.
+pub(crate) fn load_env(text: &str, pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    load_with(text.as_bytes(), pairs, Flags::default())
+}
+
 fn load_with(text: &[u8], pairs: &[(&str, &str)], flags: Flags) -> Result<Config, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("baton.yaml");
@@ -52,11 +57,10 @@ fn content(text: &str, pointer: &str) -> String {
 }
 
 #[test]
-fn the_example_of_the_design_lacks_only_what_later_versions_bring() {
-    let error = load_with(EVERYTHING.as_bytes(), &ENV, Flags::default()).unwrap_err();
-    let paths: Vec<&str> = error.mistakes.iter().map(|mistake| mistake.path.as_str()).collect();
-    assert_eq!(paths, ["agents"]);
-    assert!(error.mistakes.iter().all(|mistake| mistake.message == "not supported by this version yet"));
+fn the_example_of_the_design_loads() {
+    let config = load_with(EVERYTHING.as_bytes(), &ENV, Flags::default()).unwrap();
+    let agents: Vec<&str> = config.agents.agents.iter().map(|agent| agent.name.as_str()).collect();
+    assert_eq!(agents, ["root", "web_search"]);
 }
 
 #[test]
@@ -100,6 +104,7 @@ fn everything_else_of_the_example_loads() {
     assert_eq!(models["openai/gpt-4o-mini"]["strengths"]["tool_use"], 800_000);
     assert_snapshot!(format!("{document:#}"), @r#"
     {
+      "agents": null,
       "audit": {
         "alerts": null,
         "checkpoints": {
@@ -275,6 +280,9 @@ fn everything_else_of_the_example_loads() {
           ],
           "proxy": null
         }
+      },
+      "responses": {
+        "store": "30d"
       },
       "routes": {
         "smart": {

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use baton_model::{ModelName, NanoUsd, Price, Target};
 use baton_policy::{Capabilities, Scorer};
 
+use super::agent::alias::{self, Alias};
+use super::agent::note::Notes;
 use super::provider::{self, BUILT_IN, unknown_provider};
 use crate::knowledge;
 use crate::reader::{At, Named, Reader, Section};
@@ -23,12 +25,18 @@ pub(super) fn models(
     reader: &mut Reader<'_>,
     top: &mut Section<'_>,
     providers: &[provider::Entry],
-) -> Vec<Entry> {
+    notes: &mut Notes,
+) -> (Vec<Entry>, Vec<Alias>) {
     let Some(at) = reader.take(top, "models") else {
-        return Vec::new();
+        return (Vec::new(), Vec::new());
     };
     let entries = reader.named(&at);
-    entries.iter().filter_map(|entry| read(reader, entry, providers)).collect()
+    let (short, own): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| alias::is_alias(entry));
+    let mut models = own.into_iter().filter_map(|entry| read(reader, entry, providers)).collect();
+    let aliases =
+        short.into_iter().filter_map(|entry| alias::read(reader, entry, providers, &mut models, notes));
+    let aliases = aliases.collect();
+    (models, aliases)
 }
 
 fn read(reader: &mut Reader<'_>, entry: &Named<'_>, providers: &[provider::Entry]) -> Option<Entry> {

@@ -15,7 +15,7 @@ use crate::value::{Wrong, duration, millis, thousandths};
 
 mod constraint;
 mod rule;
-mod setting;
+pub(super) mod setting;
 
 /// How long a judge has that no time is given to.
 const JUDGE_TIMEOUT_MS: u64 = 5_000;

@@ -60,7 +60,7 @@ fn read(
     })
 }
 
-fn policy_name(text: &str, policies: &[policy::Entry]) -> Result<String, Wrong> {
+pub(super) fn policy_name(text: &str, policies: &[policy::Entry]) -> Result<String, Wrong> {
     let names = || policies.iter().map(|entry| entry.name.as_str()).chain([DEFAULT_POLICY]);
     if names().any(|name| name == text) {
         return Ok(text.to_owned());

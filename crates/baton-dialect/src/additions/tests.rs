@@ -225,7 +225,8 @@ fn thinking_by_budget_ends_where_the_last_calls_were_made_without_thinking() {
         let body = RawObject::parse(body.into()).unwrap();
         let mut request = decode_request(AnthropicMessages, &body).unwrap();
         request.messages.extend_from_slice(messages);
-        let target = EncodeTarget { model: "claude", stream: false, default_max_tokens: 1 };
+        let target =
+            EncodeTarget { model: "claude", stream: false, default_max_tokens: 1, shared_members: false };
         let encoded = encode_request(AnthropicMessages, &request, &target);
         let dropped: &[&str] = if stays { &[] } else { &["thinking"] };
         assert_eq!(encoded.dropped, dropped);

@@ -7,7 +7,9 @@ use baton_model::{Answer, Fault, FaultKind, FinishReason, Part, PartKind};
 use super::DIALECT;
 use super::content::decode_block;
 use super::error::decode_fault;
-use super::types::{AnswerBlock, Caller, Input, MessageIn, MessageOut, StopDetails, StopOut};
+use super::types::{
+    AnswerBlock, Caller, Citations, Input, MessageIn, MessageOut, STOP_DETAILS, StopDetails, StopOut,
+};
 use super::usage::{answer_call_id, decode_stop, encode_stop, encode_usage, message_id};
 use crate::AnswerContext;
 use crate::convert::to_json;
@@ -23,8 +25,8 @@ pub(crate) fn decode_answer(body: &[u8]) -> Result<Answer, Fault> {
                 .map_err(|error| malformed(error.message))?,
         );
     }
-    let explanation = message.stop_details.and_then(|details| details.explanation);
-    parts.extend(explanation.map(|text| Part::new(PartKind::Refusal(text.0.into_owned()), DIALECT)));
+    let refusal = message.stop_details.and_then(|details| details.refusal());
+    parts.extend(refusal.map(|(text, whole)| Part::new(PartKind::Refusal(text), DIALECT).with(vec![whole])));
     let calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall { .. }));
     let finish = match message.stop_reason {
         Some(reason) => decode_stop(&reason.0),
@@ -86,11 +88,10 @@ fn encode_part<'r>(part: &'r Part, id: &'r str, lone: bool) -> Option<AnswerBloc
     match &part.kind {
         // A client must be able to send the answer back, and empty texts are refused: one alone is
         // still better than no content, which breaks clients that look at the first block.
-        PartKind::Text(text) => {
-            (lone || !text.is_empty()).then_some(AnswerBlock::Text { citations: [], text })
-        }
+        PartKind::Text(text) => (lone || !text.is_empty())
+            .then(|| AnswerBlock::Text { citations: Citations::of(part.attached(), text), text }),
         // Our own refusals stand in `stop_details`.
-        PartKind::Refusal(text) => (!own).then_some(AnswerBlock::Text { citations: [], text }),
+        PartKind::Refusal(text) => (!own).then_some(AnswerBlock::Text { citations: Citations::NONE, text }),
         PartKind::Reasoning { text, signature } => {
             let signature = signature.as_deref().filter(|_| own).unwrap_or_default();
             Some(AnswerBlock::Thinking { signature, thinking: text })
@@ -101,22 +102,22 @@ fn encode_part<'r>(part: &'r Part, id: &'r str, lone: bool) -> Option<AnswerBloc
         }
         PartKind::Other(raw) => own.then_some(AnswerBlock::Other(raw)),
         // Answers have neither.
-        PartKind::Image { .. } | PartKind::ToolResult { .. } => None,
+        PartKind::Image { .. } | PartKind::Document { .. } | PartKind::ToolResult { .. } => None,
     }
 }
 
 fn encode_finish(answer: &Answer) -> StopOut<'_> {
-    let refusal = answer.parts.iter().find_map(|part| match &part.kind {
-        PartKind::Refusal(text) => Some(text.as_str()),
-        _ => None,
-    });
+    let refusal = answer.parts.iter().find(|part| matches!(part.kind, PartKind::Refusal(_)));
+    let own = refusal.and_then(|part| part.attached().iter().find(|(key, _)| key == STOP_DETAILS));
     let calls = answer.parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall { .. }));
     let stop_reason = encode_stop(answer.finish, calls, refusal.is_some());
     StopOut {
         stop_reason: Some(stop_reason),
         stop_sequence: answer.stop_sequence.as_deref(),
-        stop_details: (stop_reason == "refusal")
-            .then_some(StopDetails::Refusal { category: (), explanation: refusal }),
+        stop_details: (stop_reason == "refusal").then_some(match own {
+            Some((_, whole)) => StopDetails::Own(whole),
+            None => StopDetails::Refusal { category: (), explanation: () },
+        }),
         container: (),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use baton_model::{CacheControl, Dialect, ImageSource, Part, RawJson};
+use baton_model::{CacheControl, Dialect, DocumentSource, ImageSource, Part, RawJson};
 use serde::Deserialize;
 
 use super::DIALECT;
@@ -49,6 +49,23 @@ pub(super) fn image_block<'r>(source: &'r ImageSource, part: &Part) -> Block<'r>
     Block::Image { source, cache_control: cache(part) }
 }
 
+/// A document; `None` for one of a kind that this dialect does not take.
+pub(super) fn document_block<'r>(
+    source: &'r DocumentSource,
+    name: Option<&'r str>,
+    part: &Part,
+) -> Option<Block<'r>> {
+    let source = match source {
+        DocumentSource::Base64 { media_type, data } if media_type == "application/pdf" => {
+            Source::Base64 { media_type, data }
+        }
+        DocumentSource::Base64 { .. } => return None,
+        DocumentSource::Url(url) => Source::Url { url },
+        DocumentSource::Text(data) => Source::Text { media_type: "text/plain", data },
+    };
+    Some(Block::Document { source, title: name, cache_control: cache(part) })
+}
+
 /// The registered name of a type that is often written in another way.
 fn plain_type(media_type: &str) -> &str {
     if media_type.eq_ignore_ascii_case("image/jpg") { "image/jpeg" } else { media_type }
@@ -84,6 +101,15 @@ pub(super) fn readable_mark(CacheControl(mark): &CacheControl, origin: Dialect) 
         #[serde(rename = "ttl")]
         _ttl: Option<String>,
     }
+    /// OpenAI's mark: it too ends the part of the prompt that is used again.
+    #[derive(Deserialize)]
+    struct Breakpoint {
+        mode: String,
+    }
     let same = || mark.read::<Ephemeral>().is_ok_and(|mark| mark.r#type == "ephemeral");
-    (origin == DIALECT || same()).then(|| mark.clone())
+    if origin == DIALECT || same() {
+        return Some(mark.clone());
+    }
+    let explicit = mark.read::<Breakpoint>().is_ok_and(|mark| mark.mode == "explicit");
+    if explicit { RawJson::parse(r#"{"type":"ephemeral"}"#).ok() } else { None }
 }

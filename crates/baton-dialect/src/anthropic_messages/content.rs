@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use baton_model::{CacheControl, ImageSource, Part, PartKind, RawJson};
+use baton_model::{CacheControl, DocumentSource, ImageSource, Part, PartKind, RawJson};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::DIALECT;
-use super::types::{BlockIn, SourceIn};
+use super::types::{BlockIn, DocumentIn, DocumentSourceIn, SourceIn};
 use crate::DecodeError;
+use crate::citations;
 use crate::read::read;
 
 /// Reads a text or a list of blocks that stands at `at`.
@@ -49,6 +50,7 @@ fn decode_part(raw: &RawValue, at: fmt::Arguments<'_>, within: Within) -> Result
     let kind = match block.r#type.as_ref().map(|kind| kind.0.as_ref()) {
         Some("text") => PartKind::Text(member(block.text, at, "text")?),
         Some("image") => decode_image(raw, block.source, at)?,
+        Some("document") => decode_document(raw),
         Some("tool_use") => PartKind::ToolCall {
             id: member(block.id, at, "id")?,
             name: member(block.name, at, "name")?,
@@ -64,7 +66,9 @@ fn decode_part(raw: &RawValue, at: fmt::Arguments<'_>, within: Within) -> Result
         None => return Err(missing(at, "type")),
     };
     let cache = block.cache_control.map(CacheControl);
-    Ok(Part { cache, ..Part::new(kind, DIALECT) })
+    let cited = block.citations.filter(|list| !matches!(list.get(), "null" | "[]"));
+    let beside = cited.map(|list| (citations::CITATIONS.to_owned(), RawJson::from(list.to_owned())));
+    Ok(Part { cache, ..Part::new(kind, DIALECT).with(beside.into_iter().collect()) })
 }
 
 fn decode_image(
@@ -86,6 +90,18 @@ fn decode_image(
         None => return Err(missing(at, "type")),
     };
     Ok(PartKind::Image { source, detail: None })
+}
+
+/// A document whose bytes or address are in the message, and nothing else that only this vendor knows.
+fn decode_document(block: &RawValue) -> PartKind {
+    let whole = || PartKind::Other(RawJson::from(block.to_owned()));
+    let Ok(document) = serde_json::from_str::<DocumentIn>(block.get()) else { return whole() };
+    let source = match document.source {
+        DocumentSourceIn::Base64 { media_type, data } => DocumentSource::Base64 { media_type, data },
+        DocumentSourceIn::Url { url } => DocumentSource::Url(url),
+        DocumentSourceIn::Text { data, .. } => DocumentSource::Text(data),
+    };
+    PartKind::Document { source, name: document.title }
 }
 
 fn decode_input(input: Option<&RawValue>, at: fmt::Arguments<'_>) -> Result<String, DecodeError> {

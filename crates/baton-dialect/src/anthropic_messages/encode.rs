@@ -13,6 +13,8 @@ use super::tools::encode_tools;
 use super::turns::Conversation;
 use super::types::Block;
 use crate::convert::ObjectWriter;
+use crate::losses::{self, Dropped};
+use crate::shared::{is_of_logprobs, wanted_logprobs};
 use crate::{EncodeTarget, Encoded};
 
 /// The longest `metadata.user_id` that is accepted.
@@ -24,7 +26,7 @@ const JSON_OBJECT: &str =
 
 /// Writes a request for a target, and says what could not be carried.
 pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> Encoded {
-    let mut dropped = Vec::new();
+    let mut dropped = Dropped::default();
     let mut conversation = Conversation::of(request, &mut dropped);
     let form = form(request);
     if let FormOut::Words(words) = &form {
@@ -48,7 +50,10 @@ pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> En
         body.member("stream", &true);
     }
     encode_extra(request, &mut body, &mut dropped);
-    Encoded { body: body.finish(), dropped, left_out: left_out(&request.messages) }
+    let left_out = left_out(&request.messages);
+    dropped.leave_out(left_out, &losses::MESSAGES_PAST_THINKING);
+    let (dropped, lost) = dropped.into_parts();
+    Encoded { body: body.finish(), dropped, lost, left_out }
 }
 
 /// How many parts of thinking, and signatures of calls, are left out: those of other vendors, and those without
@@ -72,12 +77,11 @@ fn encode_sampling(
     request: &Request,
     reasoning: &ReasoningOut,
     body: &mut ObjectWriter,
-    dropped: &mut Vec<String>,
+    dropped: &mut Dropped,
 ) {
     let mut sampling = request.sampling.clone();
-    if sampling.temperature.is_some_and(|temperature| temperature > 1.0) {
-        dropped.push("temperature>1".to_owned());
-    }
+    let hot = sampling.temperature.is_some_and(|temperature| temperature > 1.0);
+    dropped.lose_if(hot, &losses::MESSAGES_TEMPERATURE, "temperature>1");
     sampling.temperature = sampling.temperature.map(|temperature| temperature.clamp(0.0, 1.0));
     if request.origin != DIALECT {
         let thinks = matches!(reasoning.thinking, Some(Thinking::Enabled { .. } | Thinking::Adaptive {}));
@@ -87,41 +91,39 @@ fn encode_sampling(
     body.optional("top_p", sampling.top_p.as_ref());
     body.optional("top_k", sampling.top_k.as_ref());
     encode_stop(request, body, dropped);
-    drop_if(sampling.seed.is_some(), "seed", dropped);
-    drop_if(sampling.frequency_penalty.is_some_and(|penalty| penalty != 0.0), "frequency_penalty", dropped);
-    drop_if(sampling.presence_penalty.is_some_and(|penalty| penalty != 0.0), "presence_penalty", dropped);
+    dropped.lose_if(sampling.seed.is_some(), &losses::MESSAGES_SEED, "seed");
+    let penalties =
+        [("frequency_penalty", sampling.frequency_penalty), ("presence_penalty", sampling.presence_penalty)];
+    for (name, penalty) in penalties {
+        let punishes = penalty.is_some_and(|penalty| penalty != 0.0);
+        dropped.lose_if(punishes, &losses::MESSAGES_PENALTIES, name);
+    }
 }
 
 /// Takes out what models refuse: two ways of sampling at once, and any beside thinking.
-fn fit_sampling(sampling: &mut Sampling, thinks: bool, dropped: &mut Vec<String>) {
+fn fit_sampling(sampling: &mut Sampling, thinks: bool, dropped: &mut Dropped) {
     // 1 is what every model does unasked.
     sampling.top_p = sampling.top_p.filter(|top_p| *top_p < 1.0);
     let crowded = thinks || sampling.temperature.is_some();
     if crowded && sampling.top_p.take().is_some() {
-        dropped.push("top_p".to_owned());
+        dropped.lose(&losses::MESSAGES_TOP_P, "top_p");
     }
     if thinks && sampling.temperature.take().is_some_and(|temperature| temperature < 1.0) {
-        dropped.push("temperature".to_owned());
+        dropped.lose(&losses::MESSAGES_TEMPERATURE, "temperature");
     }
     if thinks && sampling.top_k.take().is_some() {
-        dropped.push("top_k".to_owned());
+        dropped.lose(&losses::MESSAGES_TOP_K, "top_k");
     }
 }
 
 /// A stop sequence of nothing but white space is refused.
-fn encode_stop(request: &Request, body: &mut ObjectWriter, dropped: &mut Vec<String>) {
+fn encode_stop(request: &Request, body: &mut ObjectWriter, dropped: &mut Dropped) {
     let stop = &request.sampling.stop;
     let kept: Vec<&String> = stop.iter().filter(|stop| !stop.trim().is_empty()).collect();
     let name = if request.origin == DIALECT { "stop_sequences" } else { "stop" };
-    drop_if(kept.len() < stop.len(), name, dropped);
+    dropped.lose_if(kept.len() < stop.len(), &losses::MESSAGES_STOP, name);
     if !kept.is_empty() {
         body.member("stop_sequences", &kept);
-    }
-}
-
-fn drop_if(lost: bool, name: &str, dropped: &mut Vec<String>) {
-    if lost {
-        dropped.push(name.to_owned());
     }
 }
 
@@ -172,28 +174,32 @@ fn encode_output(form: &FormOut<'_>, reasoning: &ReasoningOut, body: &mut Object
     }
 }
 
-fn encode_user(request: &Request, body: &mut ObjectWriter, dropped: &mut Vec<String>) {
+fn encode_user(request: &Request, body: &mut ObjectWriter, dropped: &mut Dropped) {
     #[derive(Serialize)]
     struct Metadata<'r> {
         user_id: &'r str,
     }
     let Some(user_id) = request.user.as_deref() else { return };
     if user_id.chars().count() > MAX_USER_ID {
-        return dropped.push(if request.origin == DIALECT { "metadata.user_id" } else { "user" }.to_owned());
+        let name = if request.origin == DIALECT { "metadata.user_id" } else { "user" };
+        return dropped.lose(&losses::MESSAGES_USER, name);
     }
     body.member("metadata", &Metadata { user_id });
 }
 
 /// Members without a place in the model: written back where they came from, else named, unless
 /// leaving them out changes nothing.
-fn encode_extra(request: &Request, body: &mut ObjectWriter, dropped: &mut Vec<String>) {
+fn encode_extra(request: &Request, body: &mut ObjectWriter, dropped: &mut Dropped) {
+    let asks = wanted_logprobs(&request.extra).is_some();
     for (key, value) in &request.extra {
         if request.origin == DIALECT {
             body.member(key, value);
+        } else if asks && is_of_logprobs(key, value) {
+            dropped.lose(&losses::MESSAGES_LOGPROBS, key);
         } else {
             let says_nothing =
                 matches!(value.get(), "false" | "{}" | "[]") || (key == "n" && value.get() == "1");
-            drop_if(!says_nothing, key, dropped);
+            dropped.lose_if(!says_nothing, &losses::MESSAGES_MEMBER, key);
         }
     }
 }

@@ -13,6 +13,7 @@ use super::content::missing;
 use super::decode::member;
 use super::types::Text;
 use crate::convert::{ObjectWriter, effort_of_budget};
+use crate::losses::{self, Dropped};
 use crate::{DecodeError, EncodeTarget};
 
 /// The smallest budget the API takes.
@@ -152,7 +153,7 @@ pub(super) fn encode_reasoning(
     target: &EncodeTarget<'_>,
     max_tokens: u64,
     open_round: bool,
-    dropped: &mut Vec<String>,
+    dropped: &mut Dropped,
 ) -> ReasoningOut {
     let Some(reasoning) = &request.reasoning else { return ReasoningOut::default() };
     if request.origin == DIALECT {
@@ -163,7 +164,7 @@ pub(super) fn encode_reasoning(
             _ => false,
         };
         if open_round && by_budget {
-            dropped.push("thinking".to_owned());
+            dropped.lose(&losses::MESSAGES_BUDGET, "thinking");
             return ReasoningOut { thinking: None, ..own };
         }
         return own;
@@ -175,7 +176,7 @@ pub(super) fn encode_reasoning(
         return ReasoningOut::default();
     };
     if !["minimal", "low", "medium", "high", "xhigh", "max"].contains(&effort) {
-        dropped.push("reasoning_effort".to_owned());
+        dropped.lose(&losses::MESSAGES_EFFORT, "reasoning_effort");
         return ReasoningOut::default();
     }
     // A forced call and thinking exclude each other, and the call is the harder wish.
@@ -186,7 +187,7 @@ pub(super) fn encode_reasoning(
     }
     let budget = reasoning.budget_tokens.unwrap_or_else(|| budget_of_effort(effort));
     if forced || open_round || max_tokens <= MIN_BUDGET {
-        dropped.push("reasoning_effort".to_owned());
+        dropped.lose(&losses::MESSAGES_EFFORT, "reasoning_effort");
         return ReasoningOut::default();
     }
     // Thinking counts towards the limit of output: at least half stays for the answer.

@@ -26,8 +26,12 @@ macro_rules! fixture {
 }
 use fixture;
 
-const TARGET: EncodeTarget<'static> =
-    EncodeTarget { model: "claude-sonnet-4-5", stream: false, default_max_tokens: 4_096 };
+const TARGET: EncodeTarget<'static> = EncodeTarget {
+    model: "claude-sonnet-4-5",
+    stream: false,
+    default_max_tokens: 4_096,
+    shared_members: false,
+};
 
 #[track_caller]
 fn object(json: &str) -> RawObject {

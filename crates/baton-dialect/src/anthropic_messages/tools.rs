@@ -11,6 +11,7 @@ use super::block::readable_mark;
 use super::schema::enforceable;
 use crate::additions::entries;
 use crate::convert::{ObjectWriter, to_json};
+use crate::losses::{self, Dropped};
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -76,30 +77,26 @@ struct ChoiceOut<'r> {
 }
 
 /// Writes `tools` and `tool_choice`.
-pub(super) fn encode_tools(request: &Request, body: &mut ObjectWriter, dropped: &mut Vec<String>) {
+pub(super) fn encode_tools(request: &Request, body: &mut ObjectWriter, dropped: &mut Dropped) {
     let tools = request.tools.iter().enumerate();
     let offered: Vec<ToolOut<'_>> =
         tools.filter_map(|(at, tool)| encode_tool(at, tool, request.origin, dropped)).collect();
     if offered.is_empty() {
+        let wanted = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Tool(_)));
+        dropped.lose_if(wanted, &losses::MESSAGES_CHOICE, "tool_choice");
         return declare_past_tools(request, body);
     }
     body.member("tools", &offered);
     body.optional("tool_choice", encode_choice(request, &offered, dropped).as_ref());
 }
 
-fn encode_tool<'r>(
-    at: usize,
-    tool: &'r Tool,
-    client: Dialect,
-    dropped: &mut Vec<String>,
-) -> Option<ToolOut<'r>> {
+fn encode_tool<'r>(at: usize, tool: &'r Tool, client: Dialect, dropped: &mut Dropped) -> Option<ToolOut<'r>> {
     match tool {
         Tool::Function { name, description, parameters, strict, cache } => {
             let wanted = *strict == Some(true);
             let (input_schema, strict) = encode_schema(parameters.as_ref(), wanted, client);
-            if wanted && !strict && parameters.is_some() {
-                dropped.push(format!("tools[{at}].strict"));
-            }
+            let lenient = wanted && !strict && parameters.is_some();
+            dropped.lose_if(lenient, &losses::MESSAGES_STRICT, &format!("tools[{at}].strict"));
             Some(ToolOut::Function {
                 name,
                 description: description.as_deref(),
@@ -110,7 +107,7 @@ fn encode_tool<'r>(
         }
         Tool::Vendor { raw, origin, .. } if origin.dialect == DIALECT => Some(ToolOut::Vendor(raw)),
         Tool::Vendor { name, .. } => {
-            dropped.push(format!("tools[{at}] ({name})"));
+            dropped.lose(&losses::MESSAGES_VENDOR_TOOL, &format!("tools[{at}] ({name})"));
             None
         }
     }
@@ -129,7 +126,7 @@ fn encode_schema(parameters: Option<&RawJson>, strict: bool, client: Dialect) ->
 fn encode_choice<'r>(
     request: &'r Request,
     offered: &[ToolOut<'_>],
-    dropped: &mut Vec<String>,
+    dropped: &mut Dropped,
 ) -> Option<ChoiceOut<'r>> {
     let single = request.parallel_tool_calls == Some(false);
     let choice = |r#type, name| ChoiceOut { r#type, name, disable_parallel_tool_use: single };
@@ -143,9 +140,7 @@ fn encode_choice<'r>(
         Some(ToolChoice::Tool(name)) => {
             // A vendor's tool that could not be carried cannot be asked for either.
             let gone = request.origin != DIALECT && !offered.iter().any(|tool| tool.name() == Some(name));
-            if gone {
-                dropped.push("tool_choice".to_owned());
-            }
+            dropped.lose_if(gone, &losses::MESSAGES_CHOICE, "tool_choice");
             (!gone).then(|| choice("tool", Some(name)))
         }
     }
@@ -192,7 +187,7 @@ pub(super) fn past_tools(messages: &[Message]) -> Option<PastTools> {
 
 /// The entries of `tools` for these, as JSON text.
 pub(super) fn added_tools(tools: &[Tool]) -> Vec<u8> {
-    let mut dropped = Vec::new();
+    let mut dropped = Dropped::default();
     let tools = tools.iter().enumerate();
     let tools: Vec<ToolOut<'_>> =
         tools.filter_map(|(at, tool)| encode_tool(at, tool, DIALECT, &mut dropped)).collect();

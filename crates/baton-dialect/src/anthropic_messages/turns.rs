@@ -10,21 +10,22 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use baton_model::{Message, Part, PartKind, RawJson, Request, Role};
+use baton_model::{Dialect, Message, Part, PartKind, RawJson, Request, Role};
 use memchr::memmem;
 use serde::Serialize;
 
 use super::DIALECT;
-use super::block::{cache, image_block, is_own, missing_result, result_block, text_block, trim_end};
+use super::block::{
+    cache, document_block, image_block, is_own, missing_result, result_block, text_block, trim_end,
+};
 use super::types::{Block, Input};
 use super::usage::call_id;
+use crate::Loss;
 use crate::convert::hashed_id;
+use crate::losses::{self, Dropped};
 
 /// What a user turn says that exists only because the dialect demands one.
 const MINIMAL_USER_TEXT: &str = "Continue.";
-
-/// The most parts that are named as dropped: beyond, a longer list tells nobody more.
-const MAX_DROPPED: usize = 64;
 
 /// A conversation as it is sent.
 pub(super) struct Conversation<'r> {
@@ -63,7 +64,7 @@ enum Speaker {
 
 impl<'r> Conversation<'r> {
     /// Orders a request's messages. What cannot be carried is named in `dropped`.
-    pub(super) fn of(request: &'r Request, dropped: &mut Vec<String>) -> Self {
+    pub(super) fn of(request: &'r Request, dropped: &mut Dropped) -> Self {
         let mut arrangement = Arrangement::new(request.origin == DIALECT, dropped);
         arrangement.add_all(&request.messages, Instructions::AtTheStart);
         arrangement.finish()
@@ -72,7 +73,7 @@ impl<'r> Conversation<'r> {
     /// Orders messages that go on from a client's own, which stand in the body already and are `given` as JSON.
     /// No turn is made up at either end, and instructions go to the system prompt wherever they stand.
     pub(super) fn going_on(messages: &'r [Message], given: &'r [u8]) -> Self {
-        let mut dropped = Vec::new();
+        let mut dropped = Dropped::default();
         let mut arrangement = Arrangement { given, ..Arrangement::new(true, &mut dropped) };
         arrangement.add_all(messages, Instructions::Anywhere);
         arrangement.answer_open_calls();
@@ -102,9 +103,11 @@ struct Arrangement<'r, 'd> {
     given: &'r [u8],
     /// How often an id was given by the client.
     times: HashMap<&'r str, usize>,
+    /// Whether the message before was the assistant's.
+    speaks: bool,
     /// Which message and which of its parts is looked at.
     place: (usize, usize),
-    dropped: &'d mut Vec<String>,
+    dropped: &'d mut Dropped,
 }
 
 /// A turn whose results are not filled in yet.
@@ -122,7 +125,7 @@ struct Call<'r> {
 }
 
 impl<'r, 'd> Arrangement<'r, 'd> {
-    fn new(own: bool, dropped: &'d mut Vec<String>) -> Self {
+    fn new(own: bool, dropped: &'d mut Dropped) -> Self {
         Self {
             own,
             system: Vec::new(),
@@ -132,6 +135,7 @@ impl<'r, 'd> Arrangement<'r, 'd> {
             ids: HashSet::new(),
             given: b"",
             times: HashMap::new(),
+            speaks: false,
             place: (0, 0),
             dropped,
         }
@@ -143,14 +147,14 @@ impl<'r, 'd> Arrangement<'r, 'd> {
             let instructs = matches!(message.role, Role::System | Role::Developer);
             started |= !instructs;
             let above = instructs && (!started || instructions == Instructions::Anywhere);
-            self.begin(message.role);
+            self.begin(message);
             if message.name.is_some() {
-                self.note_dropped("name");
+                self.dropped.lose(&losses::MESSAGES_NAME, "name");
             }
             for (part_at, part) in message.parts.iter().enumerate() {
                 self.place = (at, part_at);
                 if part.cache.is_some() && cache(part).is_none() {
-                    self.note_dropped("cache_control");
+                    self.dropped.lose(&losses::MESSAGES_CACHE, "cache_control");
                 }
                 match &part.kind {
                     PartKind::Text(text) if above => self.system.extend(text_block(text, part)),
@@ -160,11 +164,15 @@ impl<'r, 'd> Arrangement<'r, 'd> {
         }
     }
 
-    /// A message begins: calls of an earlier assistant message are answered before the next one.
-    fn begin(&mut self, role: Role) {
-        if role == Role::Assistant {
+    /// A message begins: calls of an earlier assistant message are answered before the next one. In Responses the
+    /// items of one answer stand side by side, and each text begins a message: there both are one turn.
+    fn begin(&mut self, message: &Message) {
+        let speaks = message.role == Role::Assistant;
+        let of_items = message.parts.iter().all(|part| part.origin.dialect == Dialect::OpenaiResponses);
+        if speaks && !(self.speaks && of_items) {
             self.answer_open_calls();
         }
+        self.speaks = speaks;
     }
 
     fn add(&mut self, role: Role, part: &'r Part) {
@@ -173,10 +181,14 @@ impl<'r, 'd> Arrangement<'r, 'd> {
             PartKind::Image { source, detail } => {
                 self.note_detail(detail.as_deref());
                 if role == Role::Assistant {
-                    return self.note_dropped_part("image");
+                    return self.drop_part(&losses::MESSAGES_PART, "image");
                 }
                 self.push(Speaker::User, image_block(source, part));
             }
+            PartKind::Document { source, name } => match document_block(source, name.as_deref(), part) {
+                Some(block) => self.push(Speaker::User, block),
+                None => self.drop_part(&losses::MESSAGES_DOCUMENT, "document"),
+            },
             PartKind::Reasoning { text, signature: Some(signature) }
                 if is_own(part) && !signature.is_empty() =>
             {
@@ -277,6 +289,10 @@ impl<'r, 'd> Arrangement<'r, 'd> {
                     self.note_detail(detail.as_deref());
                     content.push(image_block(source, part));
                 }
+                PartKind::Document { source, name } => match document_block(source, name.as_deref(), part) {
+                    Some(block) => content.push(block),
+                    None => self.drop_part(&losses::MESSAGES_DOCUMENT, "document"),
+                },
                 PartKind::Other(raw) if is_own(part) => content.push(Block::Other(raw.clone())),
                 PartKind::Other(raw) => self.drop_other(raw),
                 PartKind::Reasoning { .. }
@@ -317,9 +333,8 @@ impl<'r, 'd> Arrangement<'r, 'd> {
     }
 
     fn note_detail(&mut self, detail: Option<&str>) {
-        if detail.is_some_and(|detail| detail != "auto") {
-            self.note_dropped("detail");
-        }
+        let asks = detail.is_some_and(|detail| detail != "auto");
+        self.dropped.lose_if(asks, &losses::MESSAGES_DETAIL, "detail");
     }
 
     fn drop_other(&mut self, raw: &RawJson) {
@@ -328,18 +343,14 @@ impl<'r, 'd> Arrangement<'r, 'd> {
             r#type: Option<String>,
         }
         let kind = raw.read::<Kind>().ok().and_then(|kind| kind.r#type);
-        self.note_dropped_part(kind.as_deref().unwrap_or("unknown"));
+        let kind = kind.as_deref().unwrap_or("unknown");
+        let audio = kind == "input_audio";
+        self.drop_part(if audio { &losses::MESSAGES_AUDIO } else { &losses::MESSAGES_PART }, kind);
     }
 
-    fn note_dropped_part(&mut self, kind: &str) {
+    fn drop_part(&mut self, loss: &'static Loss, kind: &str) {
         let (message, part) = self.place;
-        self.note_dropped(&format!("messages[{message}].content[{part}] ({kind})"));
-    }
-
-    fn note_dropped(&mut self, name: &str) {
-        if self.dropped.len() < MAX_DROPPED && !self.dropped.iter().any(|dropped| dropped == name) {
-            self.dropped.push(name.to_owned());
-        }
+        self.dropped.lose(loss, &format!("messages[{message}].content[{part}] ({kind})"));
     }
 
     fn finish(mut self) -> Conversation<'r> {

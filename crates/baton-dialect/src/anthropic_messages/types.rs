@@ -6,8 +6,11 @@
 use std::borrow::Cow;
 
 use baton_model::RawJson;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+
+use crate::citations::{self, Quoted};
 
 /// A text that borrows when it can, also inside an `Option`.
 #[derive(Deserialize)]
@@ -25,6 +28,13 @@ pub(super) enum Block<'r> {
     },
     Image {
         source: Source<'r>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<RawJson>,
+    },
+    Document {
+        source: Source<'r>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'r str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<RawJson>,
     },
@@ -62,6 +72,7 @@ pub(super) enum Block<'r> {
 pub(super) enum Source<'r> {
     Base64 { media_type: &'r str, data: &'r str },
     Url { url: &'r str },
+    Text { media_type: &'static str, data: &'r str },
 }
 
 /// The arguments of a call: always an object.
@@ -93,7 +104,7 @@ impl<'r> Input<'r> {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum AnswerBlock<'r> {
     Text {
-        citations: [(); 0],
+        citations: Citations<'r>,
         text: &'r str,
     },
     Thinking {
@@ -112,6 +123,30 @@ pub(super) enum AnswerBlock<'r> {
     /// A block that only this dialect has, as it came.
     #[serde(untagged)]
     Other(&'r RawJson),
+}
+
+/// Where a text has it from.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Citations<'r> {
+    None([(); 0]),
+    /// As this dialect's own vendor told them.
+    Own(&'r RawJson),
+    /// Of another vendor.
+    Others(Vec<Quoted>),
+}
+
+impl<'r> Citations<'r> {
+    pub(super) const NONE: Self = Self::None([]);
+
+    /// Those that stand beside a text.
+    pub(super) fn of(beside: &'r [(String, RawJson)], text: &str) -> Self {
+        if let Some((_, own)) = beside.iter().find(|(key, _)| key == citations::CITATIONS) {
+            return Self::Own(own);
+        }
+        let quoted = citations::quoted(beside, text);
+        if quoted.is_empty() { Self::NONE } else { Self::Others(quoted) }
+    }
 }
 
 /// Who calls a tool: always the model itself, since we offer no code that calls tools.
@@ -147,8 +182,15 @@ pub(super) struct StopOut<'r> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum StopDetails<'r> {
-    Refusal { category: (), explanation: Option<&'r str> },
+    /// Of another vendor, whose words are text.
+    Refusal { category: (), explanation: () },
+    /// As this dialect's own vendor told it.
+    #[serde(untagged)]
+    Own(&'r RawJson),
 }
+
+/// Beside a refusal that this dialect's own vendor explains: all that it says of it.
+pub(super) const STOP_DETAILS: &str = "stop_details";
 
 /// Tokens as this dialect counts them: cached ones are not part of `input_tokens`.
 #[derive(Serialize, Default)]
@@ -222,6 +264,8 @@ pub(super) struct BlockIn<'a> {
     #[serde(borrow)]
     pub(super) signature: Option<&'a RawValue>,
     #[serde(borrow)]
+    pub(super) citations: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub(super) data: Option<&'a RawValue>,
     pub(super) cache_control: Option<RawJson>,
 }
@@ -234,6 +278,36 @@ pub(super) struct SourceIn<'a> {
     pub(super) media_type: Option<String>,
     pub(super) data: Option<String>,
     pub(super) url: Option<String>,
+}
+
+/// A document as read: one with other members is kept as it is.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DocumentIn {
+    #[serde(rename = "type")]
+    _kind: serde::de::IgnoredAny,
+    pub(super) source: DocumentSourceIn,
+    pub(super) title: Option<String>,
+    #[serde(rename = "cache_control")]
+    _cache_control: Option<serde::de::IgnoredAny>,
+}
+
+/// Where a document is, as read.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum DocumentSourceIn {
+    Base64 {
+        media_type: String,
+        data: String,
+    },
+    Url {
+        url: String,
+    },
+    Text {
+        #[serde(rename = "media_type")]
+        _media_type: serde::de::IgnoredAny,
+        data: String,
+    },
 }
 
 /// A tool as read.
@@ -289,11 +363,31 @@ pub(super) struct MessageIn<'a> {
     pub(super) usage: Option<UsageIn>,
 }
 
-/// What is known of a refusal, as read.
-#[derive(Deserialize)]
+/// What is known of a refusal, as read: the words, and all of it.
 pub(super) struct StopDetailsIn<'a> {
-    #[serde(borrow)]
     pub(super) explanation: Option<Text<'a>>,
+    pub(super) whole: &'a RawValue,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for StopDetailsIn<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Words<'a> {
+            #[serde(borrow)]
+            explanation: Option<Text<'a>>,
+        }
+        let whole = <&RawValue>::deserialize(deserializer)?;
+        let Words { explanation } = serde_json::from_str(whole.get()).map_err(D::Error::custom)?;
+        Ok(Self { explanation, whole })
+    }
+}
+
+impl StopDetailsIn<'_> {
+    /// The refusal, and what stands beside it.
+    pub(super) fn refusal(&self) -> Option<(String, (String, RawJson))> {
+        let text = self.explanation.as_ref()?.0.clone().into_owned();
+        Some((text, (STOP_DETAILS.to_owned(), self.whole.to_owned().into())))
+    }
 }
 
 /// The kinds of event.
@@ -340,6 +434,8 @@ pub(super) struct DeltaIn<'a> {
     pub(super) thinking: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) signature: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) citation: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(super) stop_reason: Option<Text<'a>>,
     #[serde(borrow)]

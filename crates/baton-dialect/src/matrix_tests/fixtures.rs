@@ -25,7 +25,7 @@ pub(crate) fn each_fixture(sort: &str, run: impl Fn(Dialect, &str, &[u8])) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the ban is for the crate, the fixtures are files")]
-fn load(path: &Path) -> Vec<u8> {
+pub(super) fn load(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 

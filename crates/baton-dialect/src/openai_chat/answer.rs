@@ -14,6 +14,7 @@ use super::types::{Content, Function, ToolCall};
 use super::usage::{Usage, WireUsage};
 use super::{error, finish_reason, finish_word, malformed, parse, unreadable};
 use crate::AnswerContext;
+use crate::citations::{self, Nested};
 use crate::convert::{hashed_id, to_json};
 
 const HERE: Dialect = Dialect::OpenaiChat;
@@ -54,6 +55,12 @@ pub(super) struct Said<'a> {
     pub(super) tool_calls: Option<Vec<&'a RawValue>>,
     #[serde(borrow)]
     pub(super) function_call: Option<Function<'a>>,
+    /// Where the text has it from.
+    #[serde(borrow)]
+    pub(super) annotations: Option<&'a RawValue>,
+    /// A spoken answer.
+    #[serde(borrow)]
+    pub(super) audio: Option<&'a RawValue>,
 }
 
 impl Said<'_> {
@@ -107,12 +114,17 @@ fn decode_said(said: Said<'_>, answer_id: &str) -> Result<Vec<Part>, Fault> {
     let details = said.reasoning_details.unwrap_or_default();
     let mut parts = reasoning::decode(&details, said.reasoning_content.or(said.reasoning));
     match said.content {
-        Some(Content::Text(text)) if !text.is_empty() => parts.push(Part::text(text, HERE)),
+        Some(Content::Text(text)) if !text.is_empty() => {
+            let sources = said.annotations.and_then(|list| citations::flat(&list.to_owned().into()));
+            let beside = sources.map(|list| (citations::ANNOTATIONS.to_owned(), list));
+            parts.push(Part::text(text, HERE).with(beside.into_iter().collect()));
+        }
         Some(Content::Parts(list)) => parts.extend(list.iter().filter_map(|raw| decode_part(raw))),
         Some(Content::Text(_)) | None => {}
     }
     let refusal = said.refusal.filter(|refusal| !refusal.is_empty());
     parts.extend(refusal.map(|refusal| Part::new(PartKind::Refusal(refusal), HERE)));
+    parts.extend(said.audio.and_then(sound).map(|raw| Part::new(PartKind::Other(raw), HERE)));
     for (i, raw) in said.tool_calls.iter().flatten().enumerate() {
         parts.push(decode_call(raw, answer_id, i)?);
     }
@@ -120,6 +132,24 @@ fn decode_said(said: Said<'_>, answer_id: &str) -> Result<Vec<Part>, Fault> {
         parts.push(Part::new(called(None, function, answer_id, 0)?, HERE));
     }
     Ok(parts)
+}
+
+/// Sound as a part: the member by its name, so that it is known again.
+pub(super) fn sound(audio: &RawValue) -> Option<RawJson> {
+    #[derive(Serialize)]
+    struct Sound<'a> {
+        audio: &'a RawValue,
+    }
+    RawJson::of(&Sound { audio }).ok()
+}
+
+/// The member `audio`, if the part is sound.
+pub(super) fn spoken(raw: &RawJson) -> Option<RawJson> {
+    #[derive(Deserialize)]
+    struct Sound {
+        audio: RawJson,
+    }
+    raw.read::<Sound>().ok().map(|sound| sound.audio)
 }
 
 /// A part of content given as a list, as Mistral's thinking models do.
@@ -200,6 +230,10 @@ struct WireSaid<'a> {
     reasoning_details: Vec<Detail<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<WireCall<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    annotations: Vec<Nested>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio: Option<RawJson>,
 }
 
 pub(crate) fn encode_answer(answer: &Answer, context: &AnswerContext<'_>) -> Vec<u8> {
@@ -236,16 +270,29 @@ fn encode_said(parts: &[Part]) -> WireSaid<'_> {
         reasoning_content: None,
         reasoning_details: Vec::new(),
         tool_calls: Vec::new(),
+        annotations: Vec::new(),
+        audio: None,
     };
+    let mut characters = 0;
     for part in parts {
         let dialect = part.origin.dialect;
         let index = u32::try_from(said.reasoning_details.len()).unwrap_or(u32::MAX);
         match &part.kind {
-            PartKind::Text(text) => said.content.get_or_insert_default().push_str(text),
+            PartKind::Text(text) if text.is_empty() => {}
+            PartKind::Text(text) => {
+                let end = characters + text.chars().count();
+                let sources = citations::sources(part.attached(), characters, end);
+                said.annotations.extend(citations::nested(sources));
+                said.content.get_or_insert_default().push_str(text);
+                characters = end;
+            }
             PartKind::Refusal(text) => said.refusal.get_or_insert_default().push_str(text),
             PartKind::Reasoning { text, signature } => {
                 said.reasoning_content.get_or_insert_default().push_str(text);
-                said.reasoning_details.push(Detail::text(text, signature.as_deref(), dialect, index));
+                // Without a signature the plain text says it all.
+                if let Some(signature) = signature.as_deref().filter(|signature| !signature.is_empty()) {
+                    said.reasoning_details.push(Detail::text(text, Some(signature), dialect, index));
+                }
             }
             PartKind::RedactedReasoning { data } => {
                 said.reasoning_details.push(Detail::sealed(data, dialect, index));
@@ -253,17 +300,19 @@ fn encode_said(parts: &[Part]) -> WireSaid<'_> {
             PartKind::ToolCall { id, name, arguments } => {
                 said.tool_calls.push(WireCall::function(id.into(), name, arguments, ours(part)));
             }
-            PartKind::Other(raw) if dialect == HERE => said.tool_calls.extend(WireCall::custom(raw)),
-            PartKind::Other(_) | PartKind::Image { .. } | PartKind::ToolResult { .. } => {}
+            PartKind::Other(raw) if dialect == HERE => match spoken(raw) {
+                Some(audio) => said.audio = Some(audio),
+                None => said.tool_calls.extend(WireCall::custom(raw)),
+            },
+            PartKind::Other(_)
+            | PartKind::Image { .. }
+            | PartKind::Document { .. }
+            | PartKind::ToolResult { .. } => {}
         }
     }
     // Clients that expect text get some, unless something else stands for it.
     if said.content.is_none() && said.refusal.is_none() && said.tool_calls.is_empty() {
         said.content = Some(String::new());
-    }
-    // Without a signature and without seals, the plain text says it all.
-    if !said.reasoning_details.iter().any(Detail::is_proof) {
-        said.reasoning_details.clear();
     }
     said
 }

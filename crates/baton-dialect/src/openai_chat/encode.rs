@@ -20,23 +20,46 @@ use wire::{WireChoice, WireFunction, WireParameters, WireTool};
 
 use crate::additions::entries;
 use crate::convert::{ObjectWriter, effort_of_budget};
-use crate::{EncodeTarget, Encoded};
+use crate::losses::{self, Dropped};
+use crate::{EncodeTarget, Encoded, Loss};
+
+/// Members that mean the same in OpenAI's Responses API.
+const OF_RESPONSES: [&str; 6] = [
+    "metadata",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "service_tier",
+    "store",
+];
+
+/// What that API calls log probabilities.
+const INCLUDED_LOGPROBS: &str = "message.output_text.logprobs";
 
 /// OpenAI takes no more stop sequences than these.
 const MAX_STOPS: usize = 4;
 
 pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> Encoded {
-    let mut out = Writer { body: ObjectWriter::new(), dropped: Vec::new(), origin: request.origin };
+    let mut out = Writer {
+        body: ObjectWriter::new(),
+        dropped: Dropped::default(),
+        origin: request.origin,
+        shared: false,
+    };
+    out.shared = target.shared_members && request.origin == Dialect::OpenaiResponses;
     out.body.member("model", target.model);
     out.body.member("messages", &messages::encode(&request.messages, &mut out.dropped));
     out.tools(request);
     out.output(&request.output);
     out.sampling(&request.sampling, target.model);
     out.reasoning(request.reasoning.as_ref());
-    out.body.optional("user", request.user.as_ref());
+    out.body.optional(if out.shared { "safety_identifier" } else { "user" }, request.user.as_ref());
     out.stream(request, target);
     out.extra(&request.extra);
-    Encoded { body: out.body.finish(), dropped: out.dropped, left_out: left_out(&request.messages) }
+    let left_out = left_out(&request.messages);
+    out.dropped.leave_out(left_out, &losses::CHAT_PAST_THINKING);
+    let (dropped, lost) = out.dropped.into_parts();
+    Encoded { body: out.body.finish(), dropped, lost, left_out }
 }
 
 /// How many parts of thinking are left out: a vendor takes back its own text only, and no seals.
@@ -52,7 +75,12 @@ fn left_out(messages: &[Message]) -> usize {
 
 /// The entries of `tools` for these, as JSON text.
 pub(super) fn encode_tools(tools: &[Tool]) -> Vec<u8> {
-    let mut out = Writer { body: ObjectWriter::new(), dropped: Vec::new(), origin: Dialect::OpenaiChat };
+    let mut out = Writer {
+        body: ObjectWriter::new(),
+        dropped: Dropped::default(),
+        origin: Dialect::OpenaiChat,
+        shared: false,
+    };
     let tools: Vec<WireTool<'_>> =
         tools.iter().enumerate().filter_map(|(i, tool)| out.tool(i, tool)).collect();
     entries(&tools)
@@ -60,7 +88,7 @@ pub(super) fn encode_tools(tools: &[Tool]) -> Vec<u8> {
 
 /// The entries of `messages` for these, as JSON text.
 pub(super) fn encode_messages(messages: &[Message]) -> Vec<u8> {
-    entries(&messages::encode(messages, &mut Vec::new()))
+    entries(&messages::encode(messages, &mut Dropped::default()))
 }
 
 /// What a call's maker put beside it, where that was somebody of this dialect.
@@ -71,16 +99,12 @@ pub(super) fn ours(part: &Part) -> &[(String, RawJson)] {
 /// A mark that only the vendor it was set for understands.
 const CACHE_MARK: &str = "cache_control";
 
-fn drop_once(dropped: &mut Vec<String>, name: &str) {
-    if !dropped.iter().any(|known| known == name) {
-        dropped.push(name.to_owned());
-    }
-}
-
 struct Writer {
     body: ObjectWriter,
-    dropped: Vec<String>,
+    dropped: Dropped,
     origin: Dialect,
+    /// Whether the request is of OpenAI's other API and goes to OpenAI.
+    shared: bool,
 }
 
 impl Writer {
@@ -88,8 +112,8 @@ impl Writer {
         self.origin == Dialect::OpenaiChat
     }
 
-    fn leave_out(&mut self, name: &str) {
-        drop_once(&mut self.dropped, name);
+    fn lose(&mut self, loss: &'static Loss, name: &str) {
+        self.dropped.lose(loss, name);
     }
 
     fn tools(&mut self, request: &Request) {
@@ -105,7 +129,9 @@ impl Writer {
         match choice {
             Some(choice) if !tools.is_empty() => self.body.member("tool_choice", &WireChoice::from(choice)),
             Some(ToolChoice::Auto | ToolChoice::None) | None => {}
-            Some(ToolChoice::Required | ToolChoice::Tool(_)) => self.leave_out("tool_choice"),
+            Some(ToolChoice::Required | ToolChoice::Tool(_)) => {
+                self.lose(&losses::CHAT_CHOICE, "tool_choice");
+            }
         }
         match request.parallel_tool_calls {
             Some(parallel) if !tools.is_empty() => self.body.member("parallel_tool_calls", &parallel),
@@ -117,7 +143,7 @@ impl Writer {
         match tool {
             Tool::Function { name, description, parameters, strict, cache } => {
                 if cache.is_some() && !self.is_ours() {
-                    self.leave_out(CACHE_MARK);
+                    self.lose(&losses::CHAT_CACHE, CACHE_MARK);
                 }
                 let parameters = WireParameters::new(parameters.as_ref());
                 let function =
@@ -129,7 +155,7 @@ impl Writer {
                 Some(WireTool::Vendor(raw))
             }
             Tool::Vendor { name, .. } => {
-                self.leave_out(&format!("tools[{i}] ({name})"));
+                self.lose(&losses::CHAT_VENDOR_TOOL, &format!("tools[{i}] ({name})"));
                 None
             }
         }
@@ -170,7 +196,7 @@ impl Writer {
         match top_k {
             // No member of OpenAI's own, but compatible servers take it: who sent it here meant that.
             Some(top_k) if self.is_ours() => self.body.member("top_k", top_k),
-            Some(_) => self.leave_out("top_k"),
+            Some(_) => self.lose(&losses::CHAT_TOP_K, "top_k"),
             None => {}
         }
         self.stop(stop);
@@ -185,7 +211,7 @@ impl Writer {
             self.body.member("stop", sent);
         }
         if sent.len() < stop.len() {
-            self.leave_out(&format!("stop_sequences[{MAX_STOPS}..]"));
+            self.lose(&losses::CHAT_STOP, &format!("stop_sequences[{MAX_STOPS}..]"));
         }
     }
 
@@ -199,8 +225,12 @@ impl Writer {
             return;
         }
         match effort.as_deref().or_else(|| budget_tokens.map(effort_of_budget)) {
+            Some(effort) if self.shared => self.body.member("reasoning_effort", effort),
             // Models that cannot think refuse the word, and the others take no `none` before GPT-5.1.
-            Some("none") | None => self.leave_out("thinking"),
+            Some("none") | None => {
+                let of_messages = self.origin == Dialect::AnthropicMessages;
+                self.lose(&losses::CHAT_THINKING, if of_messages { "thinking" } else { "reasoning" });
+            }
             Some(effort) => self.body.member("reasoning_effort", effort),
         }
     }
@@ -210,22 +240,49 @@ impl Writer {
             return;
         }
         self.body.member("stream", &true);
-        let given = request.extra.iter().find(|(key, _)| key == "stream_options" && self.is_ours());
+        let takes = self.is_ours() || self.shared;
+        let given = request.extra.iter().find(|(key, _)| key == "stream_options" && takes);
         let options = given.map(|(_, raw)| with_usage(raw));
         self.body.raw_member("stream_options", options.as_deref().unwrap_or(USAGE_ONLY));
     }
 
     fn extra(&mut self, extra: &[(String, RawJson)]) {
         for (key, value) in extra {
+            if self.shared && self.shares(key, value) {
+                continue;
+            }
             if !self.is_ours() {
                 // What is not asked for anyway is not lost.
                 if !matches!(value.get(), "false" | "{}" | "[]") {
-                    self.leave_out(key);
+                    self.lose(&losses::CHAT_MEMBER, key);
                 }
             } else if key != "stream_options" {
                 self.body.member(key, value);
             }
         }
+    }
+}
+
+impl Writer {
+    /// Writes a member of OpenAI's other API under the name that it has in this one, if it has one.
+    fn shares(&mut self, key: &str, value: &RawJson) -> bool {
+        match key {
+            "text.verbosity" => self.body.member("verbosity", value),
+            "top_logprobs" => self.body.member(key, value),
+            // What is asked for beside that can only be lost.
+            "include" => {
+                let asked: Vec<String> = value.read().unwrap_or_default();
+                if asked.iter().any(|asked| asked == INCLUDED_LOGPROBS) {
+                    self.body.member("logprobs", &true);
+                }
+                return asked.iter().all(|asked| asked == INCLUDED_LOGPROBS);
+            }
+            // Written with the usage that is asked for.
+            "stream_options" => {}
+            key if OF_RESPONSES.contains(&key) => self.body.member(key, value),
+            _ => return false,
+        }
+        true
     }
 }
 

@@ -59,11 +59,6 @@ impl<'a> Detail<'a> {
             index,
         }
     }
-
-    /// Whether it says more than the plain text does.
-    pub(super) const fn is_proof(&self) -> bool {
-        self.signature.is_some() || self.data.is_some()
-    }
 }
 
 const fn format_of(dialect: Dialect) -> &'static str {

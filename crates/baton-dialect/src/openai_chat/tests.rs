@@ -1,6 +1,7 @@
 //! What the fixtures do not show: edits of passing bodies, observations, properties.
 
 mod properties;
+mod shared;
 mod signed;
 
 use baton_model::{Dialect, Part, PartKind, RawObject, Role, StreamEvent};
@@ -282,7 +283,7 @@ fn a_result_from_elsewhere_is_moved_behind_its_call() {
         said(Role::User, vec![Part::text("while you wait", here), result("b")]),
         said(Role::User, vec![result("nobody"), result("a")]),
     ];
-    let target = EncodeTarget { model: "up", stream: false, default_max_tokens: 1 };
+    let target = EncodeTarget { model: "up", stream: false, default_max_tokens: 1, shared_members: false };
     let again = encode_request(&request, &target).body;
     let again = decode_request(&RawObject::parse(again.into()).unwrap()).unwrap();
     let order: Vec<String> = again.messages.iter().map(outline).collect();
@@ -388,7 +389,7 @@ fn decoded(body: &str) -> baton_model::Request {
 }
 
 fn encoded(body: &str, model: &str) -> String {
-    let target = EncodeTarget { model, stream: false, default_max_tokens: 1 };
+    let target = EncodeTarget { model, stream: false, default_max_tokens: 1, shared_members: false };
     String::from_utf8(encode_request(&decoded(body), &target).body).unwrap()
 }
 

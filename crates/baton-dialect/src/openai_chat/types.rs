@@ -100,6 +100,25 @@ pub(super) struct ImagePart<'a> {
     pub(super) cache_control: Option<&'a RawValue>,
 }
 
+/// A file part, as far as Baton knows its members: one with others is kept as it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilePart<'a> {
+    #[serde(rename = "type")]
+    _kind: serde::de::IgnoredAny,
+    pub(super) file: File,
+    #[serde(borrow)]
+    pub(super) cache_control: Option<&'a RawValue>,
+}
+
+/// The file of such a part.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) file_data: Option<String>,
+    pub(super) filename: Option<String>,
+}
+
 /// `{"url": …}`, or the address alone, which some clients send.
 #[derive(Debug)]
 pub(super) struct ImageUrl<'a> {
@@ -152,10 +171,18 @@ pub(super) struct ToolCall<'a> {
     pub(super) kind: Option<Text<'a>>,
     #[serde(borrow)]
     pub(super) function: Option<Function<'a>>,
+    pub(super) custom: Option<CustomPiece>,
     #[serde(borrow)]
     extra_content: Option<&'a RawValue>,
     #[serde(borrow)]
     thought_signature: Option<&'a RawValue>,
+}
+
+/// A piece of a call with free text.
+#[derive(Debug, Deserialize)]
+pub(super) struct CustomPiece {
+    pub(super) name: Option<String>,
+    pub(super) input: Option<String>,
 }
 
 /// The members that makers are known to put beside a call, and that only they read: Google's models

@@ -3,18 +3,19 @@
 //! - Start with [`decode_answer`].
 //! - **Invariant:** what is no finished answer is a fault, whatever status it came with.
 
-use baton_model::{Answer, Fault, FinishReason, Part, PartKind};
-use serde::Deserialize;
+use baton_model::{Answer, Fault, FinishReason, Part, PartKind, RawJson};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::decode::{Item, decode_item};
-use super::item::{Stage, drafts};
+use super::item::{LOGPROBS, Stage, attached, drafts, tell_logprobs};
 use super::response::{Envelope, Status, response_id};
 use super::types::Text;
 use super::usage::Usage;
 use super::{malformed, parse};
 use crate::AnswerContext;
 use crate::convert::hashed_id;
+use crate::lists;
 use crate::openai::error_in_answer;
 
 /// The Response object as upstreams send it, whole or in the first and last events of a stream.
@@ -97,6 +98,7 @@ pub(crate) fn decode_answer(body: &[u8]) -> Result<Answer, Fault> {
     }
     let has_calls = parts.iter().any(|part| matches!(part.kind, PartKind::ToolCall { .. }));
     let finish = response.finish(has_calls).unwrap_or(FinishReason::Stop);
+    let logprobs = logprobs(&parts);
     Ok(Answer {
         finish,
         parts,
@@ -109,8 +111,21 @@ pub(crate) fn decode_answer(body: &[u8]) -> Result<Answer, Fault> {
         id: response.id.map(Text::into_owned).unwrap_or_default(),
         model: response.model.map(Text::into_owned).unwrap_or_default(),
         stop_sequence: None,
-        logprobs: None,
+        logprobs,
     })
+}
+
+/// The log probabilities that stand beside the texts, in the form that chat completions have for them.
+fn logprobs(parts: &[Part]) -> Option<RawJson> {
+    #[derive(Serialize)]
+    struct Tokens {
+        content: RawJson,
+        refusal: (),
+    }
+    let lists = parts.iter().filter_map(|part| attached(part.attached(), LOGPROBS));
+    let lists = lists.filter_map(|list| RawJson::parse(list).ok());
+    let content = lists.fold(None, |so_far, more| lists::joined(so_far, &more))?;
+    RawJson::of(&Tokens { content, refusal: () }).ok()
 }
 
 /// What an item of the output says.
@@ -148,7 +163,8 @@ pub(crate) fn encode_turns(answer: &Answer, turns: &[usize], context: &AnswerCon
         "" => hashed_id(&format!("{created}:{}", context.model), "resp_"),
         id => response_id(id),
     };
-    let drafts = drafts(&id, &answer.parts, turns);
+    let mut drafts = drafts(&id, &answer.parts, turns);
+    tell_logprobs(&mut drafts, answer.logprobs.as_ref());
     let refused = answer.parts.iter().any(|part| matches!(part.kind, PartKind::Refusal(_)));
     let status = Status::of(answer.finish, refused);
     let last = drafts.len().saturating_sub(1);

@@ -13,6 +13,7 @@ use baton_model::{
     Dialect, Member, Message, Origin, OutputFormat, Part, RawJson, RawObject, Reasoning, Request, Role,
     Sampling, Tool, ToolChoice,
 };
+use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -74,6 +75,16 @@ pub(crate) fn decode_messages(body: &RawObject) -> Result<Vec<Message>, DecodeEr
         messages.extend(items::decode(input, References::LeftOut, &mut Vec::new())?);
     }
     Ok(messages)
+}
+
+/// Refuses what only the provider that keeps it knows: an earlier answer, a conversation, an item.
+pub(crate) fn refuse_what_is_kept(body: &RawObject) -> Result<(), DecodeError> {
+    refuse_what_is_kept_elsewhere(body)?;
+    let input = body.get("input").unwrap_or_default();
+    if memmem::find(input, b"item_reference").is_none() || !input.starts_with(b"[") {
+        return Ok(());
+    }
+    items::refuse_references(input)
 }
 
 /// Only the provider that keeps them knows what these stand for.

@@ -17,7 +17,9 @@ use super::DIALECT;
 use super::decode::{PATHS, TEXT_PREFIX};
 use crate::additions::entries;
 use crate::convert::{ObjectWriter, effort_of_budget};
-use crate::{EncodeTarget, Encoded};
+use crate::losses::{self, Dropped};
+use crate::shared::{LOGPROBS, SHARED, is_of_logprobs, wanted_logprobs};
+use crate::{EncodeTarget, Encoded, Loss};
 
 /// OpenAI refuses lower limits of output here.
 const MIN_OUTPUT_TOKENS: u64 = 16;
@@ -25,19 +27,8 @@ const MIN_OUTPUT_TOKENS: u64 = 16;
 /// OpenAI refuses longer ids of end users.
 const MAX_USER_ID: usize = 64;
 
-/// Members that mean the same in OpenAI's chat completions.
-const OF_CHAT: [&str; 7] = [
-    "metadata",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "store",
-];
-
 pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> Encoded {
-    let mut out = Writer { body: ObjectWriter::new(), dropped: Vec::new(), origin: request.origin };
+    let mut out = Writer { body: ObjectWriter::new(), dropped: Dropped::default(), origin: request.origin };
     out.body.member("model", target.model);
     out.input(&request.messages);
     out.tools(request);
@@ -48,8 +39,12 @@ pub(crate) fn encode_request(request: &Request, target: &EncodeTarget<'_>) -> En
     if target.stream {
         out.body.member("stream", &true);
     }
+    out.logprobs(&request.extra);
     out.extra(&request.extra);
-    Encoded { body: out.body.finish(), dropped: out.dropped, left_out: left_out(&request.messages) }
+    let left_out = left_out(&request.messages);
+    out.dropped.leave_out(left_out, &losses::RESPONSES_PAST_THINKING);
+    let (dropped, lost) = out.dropped.into_parts();
+    Encoded { body: out.body.finish(), dropped, lost, left_out }
 }
 
 /// How many parts of thinking are left out: this vendor takes back its own only, and knows it by its id or its seal.
@@ -65,7 +60,7 @@ fn left_out(messages: &[Message]) -> usize {
 
 /// The entries of `tools` for these, as JSON text.
 pub(super) fn encode_tools(tools: &[Tool]) -> Vec<u8> {
-    let mut out = Writer { body: ObjectWriter::new(), dropped: Vec::new(), origin: DIALECT };
+    let mut out = Writer { body: ObjectWriter::new(), dropped: Dropped::default(), origin: DIALECT };
     let tools: Vec<WireTool<'_>> =
         tools.iter().enumerate().filter_map(|(i, tool)| out.tool(i, tool)).collect();
     entries(&tools)
@@ -73,13 +68,7 @@ pub(super) fn encode_tools(tools: &[Tool]) -> Vec<u8> {
 
 /// The entries of `input` for these, as JSON text.
 pub(super) fn encode_items(messages: &[Message]) -> Vec<u8> {
-    entries(&items::encode(messages, DIALECT, &mut Vec::new()))
-}
-
-fn drop_once(dropped: &mut Vec<String>, name: &str) {
-    if !dropped.iter().any(|known| known == name) {
-        dropped.push(name.to_owned());
-    }
+    entries(&items::encode(messages, DIALECT, &mut Dropped::default()))
 }
 
 /// A tool on offer.
@@ -114,7 +103,7 @@ struct Nothing {}
 
 struct Writer {
     body: ObjectWriter,
-    dropped: Vec<String>,
+    dropped: Dropped,
     origin: Dialect,
 }
 
@@ -123,8 +112,8 @@ impl Writer {
         self.origin == DIALECT
     }
 
-    fn leave_out(&mut self, name: &str) {
-        drop_once(&mut self.dropped, name);
+    fn lose(&mut self, loss: &'static Loss, name: &str) {
+        self.dropped.lose(loss, name);
     }
 
     fn input(&mut self, messages: &[Message]) {
@@ -156,7 +145,9 @@ impl Writer {
                 }
             },
             Some(ToolChoice::Auto | ToolChoice::None) | None => {}
-            Some(ToolChoice::Required | ToolChoice::Tool(_)) => self.leave_out("tool_choice"),
+            Some(ToolChoice::Required | ToolChoice::Tool(_)) => {
+                self.lose(&losses::RESPONSES_CHOICE, "tool_choice");
+            }
         }
         match request.parallel_tool_calls {
             Some(parallel) if !tools.is_empty() => self.body.member("parallel_tool_calls", &parallel),
@@ -168,7 +159,7 @@ impl Writer {
         match tool {
             Tool::Function { name, description, parameters, strict, cache } => {
                 if cache.is_some() {
-                    self.leave_out("cache_control");
+                    self.lose(&losses::RESPONSES_CACHE, "cache_control");
                 }
                 // Elsewhere a tool is strict when it says so, and here when it says nothing.
                 let strict = if self.is_own() { *strict } else { Some(strict.unwrap_or(false)) };
@@ -183,7 +174,7 @@ impl Writer {
             }
             Tool::Vendor { raw, origin, .. } if origin.dialect == DIALECT => Some(WireTool::Vendor(raw)),
             Tool::Vendor { name, .. } => {
-                self.leave_out(&format!("tools[{i}] ({name})"));
+                self.lose(&losses::RESPONSES_VENDOR_TOOL, &format!("tools[{i}] ({name})"));
                 None
             }
         }
@@ -234,11 +225,10 @@ impl Writer {
                 self.body.member("reasoning", &json!({"effort": effort}));
             }
             // Models that cannot think refuse the word, and the others take no `none` before GPT-5.1.
-            _ => self.leave_out(if self.origin == Dialect::AnthropicMessages {
-                "thinking"
-            } else {
-                "reasoning"
-            }),
+            _ => {
+                let of_messages = self.origin == Dialect::AnthropicMessages;
+                self.lose(&losses::RESPONSES_THINKING, if of_messages { "thinking" } else { "reasoning" });
+            }
         }
     }
 
@@ -247,7 +237,7 @@ impl Writer {
         if let Some(limit) = sampling.max_output_tokens {
             let limit = if own { limit } else { limit.max(MIN_OUTPUT_TOKENS) };
             if sampling.max_output_tokens != Some(limit) {
-                self.leave_out(&format!("max_tokens<{MIN_OUTPUT_TOKENS}"));
+                self.lose(&losses::RESPONSES_LIMIT, &format!("max_tokens<{MIN_OUTPUT_TOKENS}"));
             }
             self.body.member("max_output_tokens", &limit);
         }
@@ -261,19 +251,19 @@ impl Writer {
             match penalty {
                 // No members of OpenAI's own, but compatible servers take them: who sent them here meant that.
                 Some(penalty) if own => self.body.member(key, &penalty),
-                Some(penalty) if penalty != 0.0 => self.leave_out(key),
+                Some(penalty) if penalty != 0.0 => self.lose(&losses::RESPONSES_PENALTIES, key),
                 _ => {}
             }
         }
         if sampling.top_k.is_some() {
-            self.leave_out("top_k");
+            self.lose(&losses::RESPONSES_TOP_K, "top_k");
         }
         if !sampling.stop.is_empty() {
             let of_messages = self.origin == Dialect::AnthropicMessages;
-            self.leave_out(if of_messages { "stop_sequences" } else { "stop" });
+            self.lose(&losses::RESPONSES_STOP, if of_messages { "stop_sequences" } else { "stop" });
         }
         if sampling.seed.is_some() {
-            self.leave_out("seed");
+            self.lose(&losses::RESPONSES_SEED, "seed");
         }
     }
 
@@ -283,7 +273,15 @@ impl Writer {
             self.body.member("safety_identifier", user);
         } else {
             let of_messages = self.origin == Dialect::AnthropicMessages;
-            self.leave_out(if of_messages { "metadata.user_id" } else { "user" });
+            self.lose(&losses::RESPONSES_USER, if of_messages { "metadata.user_id" } else { "user" });
+        }
+    }
+
+    /// The wish for log probabilities, as a client of chat completions has it.
+    fn logprobs(&mut self, extra: &[(String, RawJson)]) {
+        if let Some(top) = wanted_logprobs(extra).filter(|_| !self.is_own()) {
+            self.body.member("include", &[LOGPROBS]);
+            self.body.member("top_logprobs", &top);
         }
     }
 
@@ -295,6 +293,7 @@ impl Writer {
         if !self.is_own() && !says_it {
             self.body.member("store", &false);
         }
+        let asks = wanted_logprobs(extra).is_some();
         for (key, value) in extra {
             let path = PATHS.iter().any(|path| key.starts_with(path));
             let says_nothing = matches!(value.get(), "false" | "{}" | "[]");
@@ -305,11 +304,12 @@ impl Writer {
                 // What stands beside an item goes back with it; of a tool only the raw form knows it.
                 Dialect::OpenaiResponses if key.starts_with("input[") => {}
                 Dialect::OpenaiChat if key == "verbosity" => {}
-                Dialect::OpenaiChat if OF_CHAT.contains(&key.as_str()) && !named_twice => {
+                Dialect::OpenaiChat if asks && is_of_logprobs(key, value) => {}
+                Dialect::OpenaiChat if SHARED.contains(&key.as_str()) && !named_twice => {
                     self.body.member(key, value);
                 }
                 _ if says_nothing => {}
-                _ => self.leave_out(key),
+                _ => self.lose(&losses::RESPONSES_MEMBER, key),
             }
         }
     }

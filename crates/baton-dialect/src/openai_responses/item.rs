@@ -7,6 +7,7 @@ use baton_model::{Dialect, Part, PartKind, RawJson};
 use serde::Deserialize;
 
 use super::seal::{self, FOREIGN_ID};
+use crate::citations;
 use crate::convert::{ObjectWriter, hashed_id};
 
 /// How an item stands.
@@ -198,7 +199,7 @@ pub(super) fn drafts(answer_id: &str, parts: &[Part], turns: &[usize]) -> Vec<Dr
         }
         let said = drafts.get_mut(of_turn..).unwrap_or_default();
         let ours = part.origin.dialect == Dialect::OpenaiResponses;
-        let attached = if ours { part.attached().to_vec() } else { Vec::new() };
+        let attached = if ours { part.attached().to_vec() } else { beside_text(part) };
         let kind = match &part.kind {
             PartKind::Text(text) | PartKind::Refusal(text) if text.is_empty() => continue,
             PartKind::Text(text) => add_piece(said, Tone::Text, text, attached),
@@ -220,7 +221,10 @@ pub(super) fn drafts(answer_id: &str, parts: &[Part], turns: &[usize]) -> Vec<Dr
                 attached,
             }),
             PartKind::Other(raw) if is_item(raw) => Some(Kind::Raw(raw.clone())),
-            PartKind::Other(_) | PartKind::Image { .. } | PartKind::ToolResult { .. } => None,
+            PartKind::Other(_)
+            | PartKind::Image { .. }
+            | PartKind::Document { .. }
+            | PartKind::ToolResult { .. } => None,
         };
         if let Some(kind) = kind {
             drafts.push(Draft::new(answer_id, drafts.len(), kind));
@@ -231,6 +235,41 @@ pub(super) fn drafts(answer_id: &str, parts: &[Part], turns: &[usize]) -> Vec<Dr
     }
     drafts
 }
+
+/// What stands beside another dialect's text and has a place here: where it has it from.
+fn beside_text(part: &Part) -> Vec<(String, RawJson)> {
+    let PartKind::Text(text) = &part.kind else { return Vec::new() };
+    cited(part.attached(), text)
+}
+
+/// The sources beside a text, as annotations.
+pub(super) fn cited(beside: &[(String, RawJson)], text: &str) -> Vec<(String, RawJson)> {
+    let sources = citations::sources(beside, 0, text.chars().count());
+    let list = RawJson::of(&sources).ok().filter(|_| !sources.is_empty());
+    list.map(|list| (citations::ANNOTATIONS.to_owned(), list)).into_iter().collect()
+}
+
+/// Puts the log probabilities of an answer beside its last text, unless they stand there already.
+pub(super) fn tell_logprobs(drafts: &mut [Draft], logprobs: Option<&RawJson>) {
+    #[derive(Deserialize)]
+    struct Tokens {
+        content: Option<RawJson>,
+    }
+    let Some(tokens) = logprobs.and_then(|logprobs| logprobs.read::<Tokens>().ok()?.content) else { return };
+    let texts = drafts.iter_mut().filter_map(|draft| match &mut draft.kind {
+        Kind::Message { content, .. } => Some(content),
+        _ => None,
+    });
+    let mut texts: Vec<&mut Piece> = texts.flatten().filter(|piece| piece.tone == Tone::Text).collect();
+    if texts.iter().all(|piece| attached(&piece.attached, LOGPROBS).is_none())
+        && let Some(last) = texts.last_mut()
+    {
+        last.attached.push((LOGPROBS.to_owned(), tokens));
+    }
+}
+
+/// Beside a text: how likely it was.
+pub(super) const LOGPROBS: &str = "logprobs";
 
 /// What stands for an answer without anything in it: clients look at the first item.
 pub(super) fn empty_message(answer_id: &str) -> Draft {

@@ -138,6 +138,14 @@ pub(super) fn response_id(upstream: &str) -> String {
     if upstream.starts_with("resp_") { upstream.to_owned() } else { hashed_id(upstream, "resp_") }
 }
 
+/// Whether this id holds whatever the upstream called its answer: one of a request's digits, by which clients
+/// ask for a stored response again.
+pub(super) fn is_asked_for(made: &str) -> bool {
+    made.strip_prefix("resp_").is_some_and(|digits| {
+        digits.len() == 32 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+    })
+}
+
 fn echo(request: &RawObject) -> Vec<u8> {
     let mut out = Vec::new();
     for (key, default) in ECHO {

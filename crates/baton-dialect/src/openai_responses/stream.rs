@@ -11,7 +11,8 @@ mod encoder;
 
 use std::borrow::Cow;
 
-use baton_model::Fault;
+use baton_model::{Fault, RawObject};
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -23,7 +24,7 @@ use super::answer::Response;
 use super::parse;
 use super::types::Text;
 use crate::ErrorBody;
-use crate::convert::ObjectWriter;
+use crate::convert::{ObjectWriter, push_line};
 
 /// One event as upstreams send it.
 #[derive(Deserialize, Default)]
@@ -119,11 +120,41 @@ pub(super) fn read_event<'a>(name: &str, data: &'a [u8]) -> Result<Option<(Event
     Ok(Some((kind, event)))
 }
 
-/// The frame that ends a stream with an error.
-pub(crate) fn error_frame(error: &ErrorBody<'_>) -> Vec<u8> {
-    let mut frame = Vec::new();
-    write_error(error, 0, &mut frame);
-    frame
+/// The frames that end a stream of somebody else's with an error: `error`, and the answer of its first event as
+/// failed. Their numbers follow that of its last event.
+pub(crate) fn error_behind(error: &ErrorBody<'_>, first: &[u8], last: &[u8]) -> Vec<u8> {
+    let number: Numbered = serde_json::from_slice(last).unwrap_or_default();
+    let number = number.sequence_number.map_or(0, |number| number.saturating_add(1));
+    let mut frames = Vec::new();
+    write_error(error, number, &mut frames);
+    if let Some(response) = failed(error, first) {
+        let mut event = ObjectWriter::new();
+        event.member("type", "response.failed");
+        event.member("sequence_number", &number.saturating_add(1));
+        event.raw_member("response", &response);
+        frames.extend_from_slice(b"event: response.failed\ndata: ");
+        frames.extend_from_slice(&event.finish());
+        frames.extend_from_slice(b"\n\n");
+    }
+    frames
+}
+
+#[derive(Default, Deserialize)]
+struct Numbered {
+    sequence_number: Option<u64>,
+}
+
+/// The answer of the event that began a stream, failed; on one line, as it came. `None` where the event has none.
+fn failed(error: &ErrorBody<'_>, first: &[u8]) -> Option<Vec<u8>> {
+    let event = RawObject::parse(Bytes::copy_from_slice(first)).ok()?;
+    let response = RawObject::parse(event.get_bytes("response")?).ok()?;
+    let mut told = ObjectWriter::new();
+    told.member("code", error.code.unwrap_or("server_error"));
+    told.member("message", error.message);
+    let edits = [("status", Some(Bytes::from_static(b"\"failed\""))), ("error", Some(told.finish().into()))];
+    let mut line = Vec::new();
+    push_line(&mut line, &response.rewritten(&edits));
+    Some(line)
 }
 
 /// `error`, in OpenAI's form, and with the object that Open Responses and the SDKs look for.

@@ -111,6 +111,19 @@ pub(super) struct ContentPart<'a> {
     pub(super) prompt_cache_breakpoint: Option<&'a RawValue>,
 }
 
+/// A file, as far as Baton knows its members: one with others is kept as it is.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FilePart {
+    #[serde(rename = "type")]
+    _kind: serde::de::IgnoredAny,
+    pub(super) file_data: Option<String>,
+    pub(super) file_url: Option<String>,
+    pub(super) filename: Option<String>,
+    #[serde(rename = "prompt_cache_breakpoint")]
+    _mark: Option<serde::de::IgnoredAny>,
+}
+
 /// A function on offer.
 #[derive(Debug, Deserialize)]
 pub(super) struct FunctionTool<'a> {

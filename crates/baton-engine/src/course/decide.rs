@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use baton_audit::{DecisionKind, Record};
+use baton_audit::{DecisionKind, HandoffNote, Record};
 use baton_model::Target;
 use baton_policy::{
-    Asked, Candidate, Current, HandoffBy, Inputs, Plan, Planned, Policy, Reason, Rule, RunEvent, RunInputs,
-    Stage, Verdict, plan,
+    Asked, Candidate, Current, HandoffBy, Inputs, Plan, Planned, Policy, Reason, ReasonCode, ReasonSource,
+    Rule, RunEvent, RunInputs, Stage, Verdict, plan,
 };
 use baton_run::{Aside, Event, Guard, Ruling};
 use tokio::time::Instant;
@@ -128,7 +128,14 @@ impl Way {
                 return self.record(DecisionKind::Stop, None, from, reason);
             }
             Guard::Budget => RunEvent::BudgetReached(limits.budget.unwrap_or_default()),
-            Guard::MaxTurns | Guard::Rule => RunEvent::MaxTurns(self.machine.turn()),
+            Guard::Tokens => {
+                let most = limits.max_tokens.unwrap_or_default();
+                let text = format!("the run ends because it has used its {most} tokens");
+                let reason = Reason { code: ReasonCode::BudgetReached, text, source: ReasonSource::Policy };
+                self.run.plan = None;
+                return self.record(DecisionKind::Stop, None, from, reason);
+            }
+            Guard::MaxTurns | Guard::Rule | Guard::Depth => RunEvent::MaxTurns(self.machine.turn()),
         };
         if guard != Guard::Rule {
             // A plan that was made for a turn that does not come is no part of the end.
@@ -150,6 +157,9 @@ impl Way {
         self.run.hop = self.machine.hop();
         let mut decision = self.run.decision(&self.engine, kind, to, from, reason);
         decision.attempt = false;
+        if self.agents.is_some() {
+            decision.handoff = Some(Box::new(self.agents_note(kind, HandoffNote::default())));
+        }
         let receipt = self.engine.journal.append(&Record::Decision(Box::new(decision)));
         self.report.receipt = Some(receipt.map_err(|error| not_recordable(&error))?);
         Ok(())

@@ -85,6 +85,7 @@ fn tell(message: &Message, told: &mut String) {
                 format!("tool: {}\n", texts.collect::<Vec<_>>().join("\n"))
             }
             PartKind::Image { .. } => format!("{who}: [an image]\n"),
+            PartKind::Document { .. } => format!("{who}: [a document]\n"),
             PartKind::Reasoning { .. } | PartKind::RedactedReasoning { .. } | PartKind::Other(_) => continue,
         };
         told.push_str(&line);

@@ -1,6 +1,6 @@
 //! A run whose answer is given whole.
 
-use baton_model::{PartKind, RawJson, Target};
+use baton_model::{Dialect, PartKind, RawJson, Target};
 
 use super::{
     AnswerContext, Body, Bytes, Effect, Event, FinishReason, JoinEnd, Opened, Refusal, Reply, ReplyBody,
@@ -113,6 +113,7 @@ impl Way {
         let first = turns.iter().zip(&hidden).find(|(turn, hidden)| shows(turn, hidden));
         let first = first.map(|(turn, _)| turn).or(turns.last());
         let id = first
+            .filter(|_| ask.dialect != Dialect::OpenaiResponses)
             .filter(|turn| turn.dialect == ask.dialect && !turn.answer.id.is_empty())
             .map_or_else(|| answer_id(ask.dialect, ask.request), |turn| turn.answer.id.clone());
         let bytes = join_answers(ask.dialect, self.legs.lane, &joined, &end, &context, &id)

@@ -5,7 +5,10 @@ use baton_model::{NanoUsd, Target};
 use super::fixed::{dollars, share};
 use super::order::{FirstBy, Ranked};
 use super::{Case, target};
-use crate::{JudgeFailure, Order, Reason, ReasonCode, ReasonSource, Rejection, Row, Rule, Verdict};
+use crate::{
+    AgentMove, AgentMoveBy, JudgeFailure, Order, Reason, ReasonCode, ReasonSource, Rejection, Row, Rule,
+    Verdict,
+};
 
 /// What the sentence is made from, beside the table.
 pub(super) struct Told {
@@ -174,6 +177,34 @@ pub(super) fn ended_by(rule: &Rule) -> Option<Reason> {
         return None;
     };
     Some(Reason { code, text, source: ReasonSource::Policy })
+}
+
+/// Why an agent begins to work, and why with this model.
+pub(super) fn agent_begins(agent: &AgentMove, chosen: &Reason) -> Reason {
+    let AgentMove { from, to, by } = agent;
+    let (code, source, what) = match by {
+        AgentMoveBy::Handoff => (
+            ReasonCode::HandedOver,
+            ReasonSource::Model,
+            format!("agent `{to}` takes over from agent `{from}` because its model asked for it"),
+        ),
+        AgentMoveBy::Forced => (
+            ReasonCode::HandoffForced,
+            ReasonSource::Config,
+            format!("agent `{to}` takes over from agent `{from}` as is configured to follow its answer"),
+        ),
+        AgentMoveBy::Task => (
+            ReasonCode::Delegated,
+            ReasonSource::Model,
+            format!("agent `{to}` is given a task by agent `{from}`"),
+        ),
+        AgentMoveBy::Return => (
+            ReasonCode::Returned,
+            ReasonSource::Policy,
+            format!("agent `{to}` goes on with the answer of agent `{from}`"),
+        ),
+    };
+    Reason { code, text: format!("{what}; {}", chosen.text), source }
 }
 
 /// What is held against a target, as half a sentence.

@@ -4,8 +4,8 @@ use baton_model::Price;
 
 use super::*;
 use crate::{
-    Actions, Asked, Current, Down, DownReason, Facts, Features, HandoffBy, Health, Judge, Judged, Latency,
-    Need, Order, PolicyDocument, ProviderPreferences, Rule, RunInputs, TaskKind,
+    Actions, AgentMove, AgentMoveBy, Asked, Current, Down, DownReason, Facts, Features, HandoffBy, Health,
+    Judge, Judged, Latency, Need, Order, PolicyDocument, ProviderPreferences, Rule, RunInputs, TaskKind,
 };
 
 #[test]
@@ -514,6 +514,7 @@ fn price(inputs: &mut Inputs, at: usize, input: u64, output: u64) {
         output: NanoUsd(output * 1_000_000),
         cached_input: None,
         cache_write: None,
+        cache_write_1h: None,
     });
 }
 
@@ -523,6 +524,41 @@ fn latency(inputs: &mut Inputs, at: usize, p50_ms: u64, p95_ms: u64) {
 
 fn down(inputs: &mut Inputs, at: usize, why: DownReason, for_ms: u64) {
     inputs.candidates[at].health = Health { down: Some(Down { why, for_ms }), ..Health::default() };
+}
+
+#[test]
+fn an_agent_that_begins_to_work_says_so_before_its_model() {
+    let begins = |by| {
+        check("a/x b/y", |inputs, _| {
+            let (from, to) = ("triage".to_owned(), "billing".to_owned());
+            inputs.agent = Some(Box::new(AgentMove { from, to, by }));
+        })
+    };
+    let last = |text: String| text.lines().last().unwrap().trim().to_owned();
+    assert_eq!(
+        last(begins(AgentMoveBy::Handoff)),
+        "handed_over: agent `billing` takes over from agent `triage` because its model asked for it; \
+         a/x is first in the list"
+    );
+    assert_eq!(
+        last(begins(AgentMoveBy::Forced)),
+        "handoff_forced: agent `billing` takes over from agent `triage` as is configured to follow its answer; \
+         a/x is first in the list"
+    );
+    assert_eq!(
+        last(begins(AgentMoveBy::Task)),
+        "delegated: agent `billing` is given a task by agent `triage`; a/x is first in the list"
+    );
+    assert_eq!(
+        last(begins(AgentMoveBy::Return)),
+        "returned: agent `billing` goes on with the answer of agent `triage`; a/x is first in the list"
+    );
+    let nobody = check("a/x", |inputs, _| {
+        let (from, to) = ("triage".to_owned(), "billing".to_owned());
+        inputs.agent = Some(Box::new(AgentMove { from, to, by: AgentMoveBy::Handoff }));
+        down(inputs, 0, DownReason::Disabled, 0);
+    });
+    assert!(last(nobody).starts_with("exhausted: no model is left"), "nobody takes over");
 }
 
 /// The only place that calls the API: targets, then a change to inputs and policy.

@@ -125,6 +125,7 @@ impl Tape {
             output: NanoUsd(self.number().saturating_mul(100_000)),
             cached_input: self.maybe(100, |it| NanoUsd(it.number())),
             cache_write: self.maybe(60, |it| NanoUsd(it.number())),
+            cache_write_1h: None,
         }
     }
 

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Limits, Member, Members};
 
+mod team;
+
 const CHAT: Dialect = Dialect::OpenaiChat;
 
 fn members(offered: bool) -> Members {
@@ -17,6 +19,7 @@ fn terms() -> Terms {
     Terms {
         limits: Limits::default(),
         members: members(true),
+        team: None,
         client_tools: vec!["weather".to_owned()],
         server_tools: vec!["web__search".to_owned()],
         own_tools: false,
@@ -502,6 +505,9 @@ proptest! {
                     Event::ToolsDone(Vec::new())
                 }
                 Effect::Rules => Event::Ruled(if steps % 7 == 0 { Ruling::Stop } else { Ruling::Go(steps % 4) }),
+                Effect::Force { .. } | Effect::Delegate { .. } | Effect::Returned { .. } => {
+                    return Err(TestCaseError::fail("a pool of models has no agents"));
+                }
                 Effect::Finish(_) | Effect::Stop(_) | Effect::Fail => break true,
             };
             effect = machine.step(event);

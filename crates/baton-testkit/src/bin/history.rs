@@ -43,6 +43,10 @@ struct Args {
     /// How often each question is asked.
     #[arg(long, default_value_t = 40)]
     times: u64,
+    /// Let the store have each day before the next is made, so that batches are the same in every run: to
+    /// count what writing costs.
+    #[arg(long)]
+    in_step: bool,
     /// Fail when a figure is beyond its bar.
     #[arg(long)]
     check: bool,
@@ -67,12 +71,15 @@ async fn main() -> anyhow::Result<()> {
     let days = SPAN_MS / DAY_MS;
     for day in 0..days {
         let from_ms = begin_ms + day * DAY_MS;
-        if day.is_multiple_of(20) {
-            store.maintain(from_ms).await?;
-        }
+        // As in life, but once a day: short buckets go when their time is over.
+        store.maintain(from_ms).await?;
         let count = args.rows * (day + 1) / days - args.rows * day / days;
         history.write(count, from_ms, from_ms + DAY_MS).await?;
+        if args.in_step {
+            history.settle().await?;
+        }
     }
+    history.settle().await?;
     store.maintain(end_ms).await?;
     let took = started.elapsed().as_secs_f64();
     println!(

@@ -91,7 +91,7 @@ pub(crate) fn spoil(mut frames: Vec<Frame>, fault: Option<Fault>, error: Frame) 
 
 /// Puts a byte that no UTF-8 text has at the start of the first text that is content.
 pub(crate) fn break_utf8(bytes: &Bytes) -> Bytes {
-    const TEXTS: [&[u8]; 3] = [b"\"content\":\"", b"\"text\":\"", b"\"partial_json\":\""];
+    const TEXTS: [&[u8]; 4] = [b"\"content\":\"", b"\"text\":\"", b"\"partial_json\":\"", b"\"delta\":\""];
     let starts = |mark: &[u8]| bytes.windows(mark.len()).position(|window| window == mark);
     let at = TEXTS.iter().filter_map(|mark| starts(mark).map(|at| at + mark.len())).min().unwrap_or(0);
     let mut broken = bytes.to_vec();

@@ -14,7 +14,7 @@ use super::frame::{Frame, FrameKind};
 use super::model::{Ask, Finish, Reply, Usage, split};
 use super::shape::{Misfit, MisfitKind};
 
-pub(crate) use read::{Embed, read, read_embed};
+pub(crate) use read::{Embed, effort, metadata, read, read_embed, strict_schema};
 
 /// The time in every answer; a fake has no clock.
 const CREATED: u64 = 1_790_000_000;

@@ -24,11 +24,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::model::Ask;
 use super::script::{Fault, Pace, Said, Script, Step};
 use super::seen::{Credential, Ending, Seen, public, secret};
 use super::shape;
 use super::wire::{ResetSwitch, Wire};
-use super::{anthropic, control, openai};
+use super::{anthropic, control, openai, responses};
 use answer::Answer;
 use body::Pieces;
 
@@ -252,7 +253,33 @@ fn record(shared: &Arc<Shared>, parts: &http::request::Parts, body: Bytes) -> Ex
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Vendor {
     OpenAi,
+    /// OpenAI again, in the other of its two formats.
+    Responses,
     Anthropic,
+}
+
+/// A request that was read.
+enum Question {
+    Chat(Ask),
+    Response(Box<responses::Asked>),
+    Message(Ask),
+}
+
+impl Question {
+    const fn ask(&self) -> &Ask {
+        match self {
+            Self::Chat(ask) | Self::Message(ask) => ask,
+            Self::Response(asked) => &asked.ask,
+        }
+    }
+
+    const fn vendor(&self) -> Vendor {
+        match self {
+            Self::Chat(_) => Vendor::OpenAi,
+            Self::Response(_) => Vendor::Responses,
+            Self::Message(_) => Vendor::Anthropic,
+        }
+    }
 }
 
 async fn respond(shared: &Shared, parts: &http::request::Parts, body: &Bytes, id: u64) -> Answer {
@@ -299,10 +326,15 @@ fn check_head(shared: &Shared, parts: &http::request::Parts, vendor: Vendor, id:
 }
 
 async fn post(shared: &Shared, path: &str, body: &serde_json::Value, id: u64) -> Answer {
-    let vendor = if path.starts_with("/v1/messages") { Vendor::Anthropic } else { Vendor::OpenAi };
+    let vendor = match path {
+        "/v1/responses" => Vendor::Responses,
+        path if path.starts_with("/v1/messages") => Vendor::Anthropic,
+        _ => Vendor::OpenAi,
+    };
     let read = match path {
-        "/v1/chat/completions" => openai::read(body),
-        "/v1/messages" => anthropic::read(body),
+        "/v1/chat/completions" => openai::read(body).map(Question::Chat),
+        "/v1/responses" => responses::read(body).map(Box::new).map(Question::Response),
+        "/v1/messages" => anthropic::read(body).map(Question::Message),
         "/v1/messages/count_tokens" => match anthropic::read_count(body) {
             Ok(ask) => return Answer::counted(&ask, id),
             Err(misfit) => return Answer::misfit(vendor, &misfit, id),
@@ -313,10 +345,11 @@ async fn post(shared: &Shared, path: &str, body: &serde_json::Value, id: u64) ->
         },
         _ => return Answer::no_such_path(vendor, &Method::POST, path, id),
     };
-    let ask = match read {
-        Ok(ask) => ask,
+    let question = match read {
+        Ok(question) => question,
         Err(misfit) => return Answer::misfit(vendor, &misfit, id),
     };
+    let ask = question.ask();
     let served = shared.state().script.serves(&ask.model);
     if !served {
         return Answer::no_such_model(vendor, &ask.model, id);
@@ -328,8 +361,8 @@ async fn post(shared: &Shared, path: &str, body: &serde_json::Value, id: u64) ->
         tokio::time::sleep(pace.latency).await;
     }
     match turn {
-        Turn::Model { pace, said } => Answer::of_model(vendor, &ask, said.as_ref(), pace, None, id),
-        Turn::Fault { pace, fault } => Answer::of_fault(vendor, &ask, fault, pace, id),
+        Turn::Model { pace, said } => Answer::of_model(&question, said.as_ref(), pace, None, id),
+        Turn::Fault { pace, fault } => Answer::of_fault(&question, fault, pace, id),
         Turn::Raw(raw) => Answer::raw(raw),
     }
 }
@@ -348,7 +381,7 @@ fn models(shared: &Shared, vendor: Vendor, path: &str, id: u64) -> Answer {
             }
             match vendor {
                 Vendor::Anthropic => Answer::json(200, vendor, &anthropic::model(&name), id),
-                Vendor::OpenAi => Answer::json(200, vendor, &openai::model(&name), id),
+                Vendor::OpenAi | Vendor::Responses => Answer::json(200, vendor, &openai::model(&name), id),
             }
         }
     }

@@ -68,6 +68,12 @@ pub(super) fn settings(reader: &mut Reader<'_>, at: &At<'_>) -> BTreeMap<String,
     settings
 }
 
+/// One setting by its name.
+pub(in crate::read) fn setting(reader: &mut Reader<'_>, at: &At<'_>, key: &str) -> Option<Value> {
+    let (_, takes) = SETTINGS.iter().find(|(name, _)| *name == key)?;
+    read(reader, at, *takes)
+}
+
 fn read(reader: &mut Reader<'_>, at: &At<'_>, takes: Takes) -> Option<Value> {
     match takes {
         Takes::Number(least, most) => reader.read(at, |text| {
@@ -110,7 +116,7 @@ fn word(text: &str) -> Result<String, Wrong> {
 }
 
 /// A value as JSON: what is written without quotes as a number or a truth value is one.
-fn json(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Value> {
+pub(in crate::read) fn json(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Value> {
     match &at.node.value {
         tree::Value::Null => Some(Value::Null),
         tree::Value::Text(_) if !at.node.is_plain => read_text(reader, at),

@@ -11,6 +11,7 @@ use super::super::types::{DeltaIn, EventIn, EventKind, MessageIn, Text, UsageIn}
 use super::super::usage::decode_stop;
 use super::read_event;
 use crate::StreamDecoder;
+use crate::citations;
 
 /// The state of one stream.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +80,7 @@ impl Decoder {
             decode_block(block, format_args!("content_block")).map_err(|error| malformed(error.message))?;
         let part = self.next_part;
         self.next_part += 1;
-        let mut first = Vec::new();
+        let mut first = vec![Delta::Attached(decoded.attached().to_vec())];
         let start = match decoded.kind {
             PartKind::Text(text) => {
                 first.push(Delta::Text(text));
@@ -101,6 +102,7 @@ impl Decoder {
                 PartStart::ToolCall { id, name }
             }
             PartKind::Image { .. }
+            | PartKind::Document { .. }
             | PartKind::ToolResult { .. }
             | PartKind::Refusal(_)
             | PartKind::Other(_) => {
@@ -153,12 +155,12 @@ impl Decoder {
         if delta.as_ref().is_some_and(|delta| delta.stop_reason.is_some()) {
             self.end_all(out)?;
         }
-        if let Some(text) = delta.as_ref().and_then(|delta| delta.stop_details.as_ref()?.explanation.as_ref())
-        {
+        if let Some((text, whole)) = delta.as_ref().and_then(|delta| delta.stop_details.as_ref()?.refusal()) {
             let index = self.next_part;
             self.next_part += 1;
             out.push(StreamEvent::PartStart { index, part: PartStart::Refusal });
-            out.push(StreamEvent::Delta { index, delta: Delta::Text(text.0.clone().into_owned()) });
+            out.push(StreamEvent::Delta { index, delta: Delta::Attached(vec![whole]) });
+            out.push(StreamEvent::Delta { index, delta: Delta::Text(text) });
             out.push(StreamEvent::PartEnd { index });
         }
         self.report(event.usage, out);
@@ -191,7 +193,11 @@ fn decode_delta(delta: &DeltaIn<'_>) -> Result<Option<Delta>, Fault> {
         Some("thinking_delta") => Some(Delta::Text(text(delta.thinking)?)),
         Some("input_json_delta") => Some(Delta::Arguments(text(delta.partial_json)?)),
         Some("signature_delta") => Some(Delta::Signature(text(delta.signature)?)),
-        // Citations, and what is still to be invented.
+        Some("citations_delta") => delta.citation.map(|citation| {
+            let list = RawJson::of(&[citation]).ok();
+            Delta::Attached(list.map(|list| (citations::CITATIONS.to_owned(), list)).into_iter().collect())
+        }),
+        // What is still to be invented.
         _ => None,
     })
 }

@@ -6,8 +6,11 @@ use baton_model::{Delta, FinishReason, PartStart, RawJson, StreamEvent, Usage};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::encode_error;
-use super::super::types::{AnswerBlock, Caller, Input, MessageOut, StopDetails, StopOut, UsageOut};
+use super::super::types::{
+    AnswerBlock, Caller, Citations, Input, MessageOut, STOP_DETAILS, StopDetails, StopOut, UsageOut,
+};
 use super::super::usage::{answer_call_id, encode_stop, encode_usage, message_id};
+use crate::citations;
 use crate::convert::{push_line, to_json, with_members};
 use crate::{ErrorBody, JoinEnd, StreamEncoder, StreamOptions};
 
@@ -27,6 +30,9 @@ pub(crate) struct Encoder {
     finish: Option<(FinishReason, Option<String>)>,
     calls: bool,
     refused: bool,
+    refusals: Vec<Refusing>,
+    /// All that this dialect's own vendor says of the refusal.
+    details: Option<RawJson>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +49,16 @@ struct OpenPart {
     kind: Kind,
     /// Clients keep only the last signature they get, so it is written once, at the end.
     signature: String,
+    /// Of another vendor's text: what it says, and where it has it from.
+    text: String,
+    cited: Vec<(String, RawJson)>,
+}
+
+/// A refusal that has not ended. Our own vendor's stand beside the reason of the end, others are text.
+#[derive(Clone, Copy, Debug)]
+struct Refusing {
+    part: u32,
+    is_text: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -51,6 +67,7 @@ struct WaitingPart {
     start: PartStart,
     added: String,
     signature: String,
+    beside: Vec<(String, RawJson)>,
     ended: bool,
 }
 
@@ -85,6 +102,8 @@ enum DeltaOut<'e> {
     Signature { signature: &'e str },
     #[serde(rename = "input_json_delta")]
     InputJson { partial_json: &'e str },
+    #[serde(rename = "citations_delta")]
+    Citation { citation: &'e RawJson },
 }
 
 impl EventOut<'_> {
@@ -163,6 +182,8 @@ impl Encoder {
             finish: None,
             calls: false,
             refused: false,
+            refusals: Vec::new(),
+            details: None,
         }
     }
 
@@ -195,8 +216,10 @@ impl Encoder {
         let delta = StopOut {
             stop_reason: Some(stop_reason),
             stop_sequence,
-            stop_details: (stop_reason == "refusal")
-                .then_some(StopDetails::Refusal { category: (), explanation: None }),
+            stop_details: (stop_reason == "refusal").then_some(match &self.details {
+                Some(details) => StopDetails::Own(details),
+                None => StopDetails::Refusal { category: (), explanation: () },
+            }),
             container: (),
         };
         EventOut::MessageDelta { delta, usage: encode_usage(self.usage.as_ref()) }.write_with(extras, out);
@@ -226,6 +249,14 @@ impl Encoder {
         if matches!(start, PartStart::Other(raw) if !is_own_block(raw)) {
             return;
         }
+        if *start == PartStart::Refusal {
+            self.refused = true;
+            return self.refusals.push(Refusing { part, is_text: false });
+        }
+        self.start_block(part, start, out);
+    }
+
+    fn start_block(&mut self, part: u32, start: &PartStart, out: &mut Vec<u8>) {
         if self.open.is_none() {
             return self.open_block(part, start, out);
         }
@@ -235,6 +266,7 @@ impl Encoder {
             start,
             added: String::new(),
             signature: String::new(),
+            beside: Vec::new(),
             ended: false,
         });
     }
@@ -248,7 +280,7 @@ impl Encoder {
         };
         let (kind, content_block) = match start {
             PartStart::Text | PartStart::Refusal => {
-                (Kind::Text, AnswerBlock::Text { citations: [], text: "" })
+                (Kind::Text, AnswerBlock::Text { citations: Citations::NONE, text: "" })
             }
             PartStart::Reasoning => (Kind::Thinking, AnswerBlock::Thinking { signature: "", thinking: "" }),
             PartStart::RedactedReasoning { data } => (Kind::Nothing, AnswerBlock::RedactedThinking { data }),
@@ -259,23 +291,39 @@ impl Encoder {
             PartStart::Other(raw) => (Kind::Nothing, AnswerBlock::Other(raw)),
         };
         self.calls |= kind == Kind::Arguments;
-        self.refused |= *start == PartStart::Refusal;
         EventOut::ContentBlockStart { index, content_block }.write(out);
-        self.open = Some(OpenPart { part, block: index, kind, signature: String::new() });
+        let (signature, text, cited) = (String::new(), String::new(), Vec::new());
+        self.open = Some(OpenPart { part, block: index, kind, signature, text, cited });
     }
 
     fn add(&mut self, part: u32, delta: &Delta, out: &mut Vec<u8>) {
+        if let Some(refusal) = self.refusals.iter_mut().find(|refusal| refusal.part == part) {
+            match delta {
+                Delta::Attached(members) => {
+                    let own = members.iter().find(|(key, _)| key == STOP_DETAILS);
+                    self.details = own.map(|(_, details)| details.clone()).or(self.details.take());
+                    return;
+                }
+                Delta::Text(_) | Delta::Arguments(_) | Delta::Signature(_) => {}
+            }
+            if self.details.is_some() {
+                return;
+            }
+            if !std::mem::replace(&mut refusal.is_text, true) {
+                self.start_block(part, &PartStart::Text, out);
+            }
+        }
         if let Some(open) = self.open.as_mut().filter(|open| open.part == part) {
             match delta {
                 Delta::Signature(more) => open.signature.push_str(more),
                 Delta::Text(more) | Delta::Arguments(more) => write_delta(open, more, out),
-                Delta::Attached(_) => {}
+                Delta::Attached(members) => write_beside(open, members, out),
             }
         } else if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.part == part) {
             match delta {
                 Delta::Signature(more) => waiting.signature.push_str(more),
                 Delta::Text(more) | Delta::Arguments(more) => waiting.added.push_str(more),
-                Delta::Attached(_) => {}
+                Delta::Attached(members) => waiting.beside.extend_from_slice(members),
             }
         }
     }
@@ -297,6 +345,7 @@ impl Encoder {
             self.open_block(next.part, &next.start, out);
             if let Some(open) = &mut self.open {
                 open.signature = next.signature;
+                write_beside(open, &next.beside, out);
                 write_delta(open, &next.added, out);
             }
             if let Some(open) = self.open.take_if(|_| next.ended) {
@@ -306,9 +355,33 @@ impl Encoder {
     }
 }
 
-fn write_delta(open: &OpenPart, added: &str, out: &mut Vec<u8>) {
+/// Our own sources are told as they come. Others quote the text, so they wait for it.
+fn write_beside(open: &mut OpenPart, members: &[(String, RawJson)], out: &mut Vec<u8>) {
+    if open.kind != Kind::Text {
+        return;
+    }
+    for (key, list) in members {
+        match key.as_str() {
+            citations::CITATIONS => write_citations(open.block, list, out),
+            citations::ANNOTATIONS => open.cited.push((key.clone(), list.clone())),
+            _ => {}
+        }
+    }
+}
+
+fn write_citations(block: u32, list: &RawJson, out: &mut Vec<u8>) {
+    for citation in list.read::<Vec<RawJson>>().unwrap_or_default() {
+        let delta = DeltaOut::Citation { citation: &citation };
+        EventOut::ContentBlockDelta { index: block, delta }.write(out);
+    }
+}
+
+fn write_delta(open: &mut OpenPart, added: &str, out: &mut Vec<u8>) {
     if added.is_empty() {
         return;
+    }
+    if open.kind == Kind::Text {
+        open.text.push_str(added);
     }
     let delta = match open.kind {
         Kind::Text => DeltaOut::Text { text: added },
@@ -320,6 +393,9 @@ fn write_delta(open: &OpenPart, added: &str, out: &mut Vec<u8>) {
 }
 
 fn close(open: &OpenPart, out: &mut Vec<u8>) {
+    if let Ok(list) = RawJson::of(&citations::quoted(&open.cited, &open.text)) {
+        write_citations(open.block, &list, out);
+    }
     if open.kind == Kind::Thinking && !open.signature.is_empty() {
         let delta = DeltaOut::Signature { signature: &open.signature };
         EventOut::ContentBlockDelta { index: open.block, delta }.write(out);

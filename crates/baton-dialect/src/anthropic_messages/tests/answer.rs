@@ -200,7 +200,11 @@ fn our_own_answers_are_written_whole() {
     content: []
     stop_reason: "refusal"
     stop_sequence: null
-    stop_details: {"type":"refusal","category":null,"explanation":"This request was declined."}
+    stop_details: {
+        "type": "refusal",
+        "category": "cyber",
+        "explanation": "This request was declined."
+      }
     usage: {"input_tokens":20,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"cache_creation":null,"output_tokens":7,"output_tokens_details":null,"server_tool_use":null,"service_tier":null,"inference_geo":null}
     "#);
     assert_snapshot!(check_round(fixture!("answer/cached_usage.json")), @r#"
@@ -280,7 +284,7 @@ fn a_refusal_from_elsewhere_is_text_and_a_reason() {
     content: [{"type":"text","citations":[],"text":"I cannot."}]
     stop_reason: "refusal"
     stop_sequence: null
-    stop_details: {"type":"refusal","category":null,"explanation":"I cannot."}
+    stop_details: {"type":"refusal","category":null,"explanation":null}
     usage: {"input_tokens":5,"cache_creation_input_tokens":0,"cache_read_input_tokens":4,"cache_creation":null,"output_tokens":5,"output_tokens_details":{"thinking_tokens":2},"server_tool_use":null,"service_tier":null,"inference_geo":null}
     "#);
     assert_snapshot!(check_encode(&foreign("x", [text("")], FinishReason::ContentFilter)), @r#"

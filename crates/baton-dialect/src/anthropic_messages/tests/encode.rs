@@ -392,7 +392,7 @@ fn a_choice_without_tools_is_left_out() {
     max_tokens: 4096
     messages: [
       {"role":"user","content":[{"type":"text","text":"Go."}]}]
-    dropped:
+    dropped: tool_choice
     "#);
 }
 

@@ -48,6 +48,7 @@ pub(super) fn show_part(part: &Part) -> String {
         PartKind::Image { source: ImageSource::Base64 { media_type, data }, .. } => {
             format!("image {media_type}, {} characters", data.len())
         }
+        PartKind::Document { source, name } => format!("document {name:?} {source:?}"),
         PartKind::Reasoning { text, signature } => format!("reasoning {text:?} signed {signature:?}"),
         PartKind::RedactedReasoning { data } => format!("redacted reasoning {data}"),
         PartKind::ToolCall { id, name, arguments } => format!("call {id} {name} {}", one_line(arguments)),

@@ -90,11 +90,12 @@ fn thinking_ends_with_its_signature() {
 }
 
 #[test]
-fn citations_are_passed_over() {
+fn citations_stand_beside_their_text() {
     assert_snapshot!(check_decode(fixture!("stream/citations.sse")), @r#"
     start msg_01XFDUDYJgAACzvnptvVoYEL claude-sonnet-4-5-20250929
     in 20 (cached 0, written 0) out 1 (reasoning 0)
     0 Text
+    0 + Attached([("citations", [{"type":"char_location","cited_text":"x","document_index":0,"document_title":null,"start_char_index":0,"end_char_index":1}])])
     0 + Text("The grass is green.")
     0 end
     in 20 (cached 0, written 0) out 7 (reasoning 0)
@@ -130,6 +131,7 @@ fn a_refusal_says_why_at_the_end() {
     0 + Text("Well, ")
     0 end
     1 Refusal
+    1 + Attached([("stop_details", {"type":"refusal","category":null,"explanation":"This request was declined."})])
     1 + Text("This request was declined.")
     1 end
     in 20 (cached 0, written 0) out 7 (reasoning 0)

@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
-use baton_model::{CacheControl, Dialect, ImageSource, Message, Part, PartKind, Role};
+use baton_model::{CacheControl, Dialect, DocumentSource, ImageSource, Message, Part, PartKind, Role};
 use serde_json::value::RawValue;
 
-use super::super::types::{Content, ImagePart, ImageUrl, Tag, TextPart, ToolCall};
+use super::super::types::{Content, FilePart, ImagePart, ImageUrl, Tag, TextPart, ToolCall};
 use super::super::{UNKNOWN_TOOL, reasoning, types};
 use super::{keep, missing};
 use crate::DecodeError;
@@ -178,6 +178,7 @@ fn decode_part(i: usize, j: usize, raw: &RawValue) -> Result<Option<Part>, Decod
             Ok(Some(Part::new(PartKind::Refusal(refusal), HERE)))
         }
         "image_url" => decode_image(i, j, bytes).map(Some),
+        "file" => Ok(Some(decode_file(raw))),
         _ => Ok(Some(Part::new(PartKind::Other(keep(raw)), HERE))),
     }
 }
@@ -207,6 +208,17 @@ fn decode_image(i: usize, j: usize, bytes: &[u8]) -> Result<Part, DecodeError> {
         None => ImageSource::Url(url.into_owned()),
     };
     Ok(marked(PartKind::Image { source, detail }, part.cache_control))
+}
+
+/// A file whose bytes are in the message. One that the vendor keeps stays as it is: only the vendor has it.
+fn decode_file(raw: &RawValue) -> Part {
+    let whole = Part::new(PartKind::Other(keep(raw)), HERE);
+    let Ok(FilePart { file, cache_control, .. }) = serde_json::from_str::<FilePart<'_>>(raw.get()) else {
+        return whole;
+    };
+    let Some((media_type, data)) = file.file_data.as_deref().and_then(split_data_url) else { return whole };
+    let source = DocumentSource::Base64 { media_type: media_type.to_owned(), data: data.to_owned() };
+    marked(PartKind::Document { source, name: file.filename }, cache_control)
 }
 
 fn marked(kind: PartKind, mark: Option<&RawValue>) -> Part {

@@ -5,27 +5,38 @@
 
 use std::borrow::Cow;
 
-use baton_model::{Dialect, ImageSource, Message, Part, PartKind, RawJson, Role};
+use baton_model::{Dialect, DocumentSource, ImageSource, Message, Part, PartKind, RawJson, Role};
 
 use super::super::{MAX_CALL_ID, UNKNOWN_TOOL};
+use super::CACHE_MARK;
 use super::rounds::{Outcome, Place, Rounds};
-use super::wire::{WireCall, WireContent, WireImage, WireMessage, WirePart, custom_call_id};
-use super::{CACHE_MARK, drop_once};
-use crate::convert::remap_id;
+use super::wire::{WireCall, WireContent, WireFile, WireImage, WireMessage, WirePart, custom_call_id};
+use crate::convert::{remap_id, titled};
+use crate::losses::{self, Dropped};
 
-pub(super) fn encode<'a>(messages: &'a [Message], dropped: &mut Vec<String>) -> Vec<WireMessage<'a>> {
+pub(super) fn encode<'a>(messages: &'a [Message], dropped: &mut Dropped) -> Vec<WireMessage<'a>> {
     let rounds = Rounds::of(messages);
     let mut writer = Writer { rounds, out: Vec::with_capacity(messages.len()), dropped };
-    for (i, message) in messages.iter().enumerate() {
-        writer.message(i, message);
+    let mut first = 0;
+    for turn in messages.chunk_by(belong_together) {
+        writer.turn(first, turn);
+        first += turn.len();
     }
     writer.out
+}
+
+/// Whether a message of the assistant's goes on in the next: in Responses the items of one answer stand side by side,
+/// and each text begins a message. Here calls in the first are answered behind the last.
+fn belong_together(one: &Message, next: &Message) -> bool {
+    let of_items = |part: &Part| part.origin.dialect == Dialect::OpenaiResponses;
+    let calls = |part: &Part| matches!(part.kind, PartKind::ToolCall { .. }) && of_items(part);
+    one.role == Role::Assistant && next.role == Role::Assistant && one.parts.iter().any(calls)
 }
 
 struct Writer<'a, 'd> {
     rounds: Rounds<'a>,
     out: Vec<WireMessage<'a>>,
-    dropped: &'d mut Vec<String>,
+    dropped: &'d mut Dropped,
 }
 
 /// What a message's parts come to.
@@ -40,8 +51,12 @@ struct Sorted<'a> {
 }
 
 impl<'a> Writer<'a, '_> {
-    fn message(&mut self, i: usize, message: &'a Message) {
-        let sorted = self.sort(i, &message.parts);
+    fn turn(&mut self, i: usize, turn: &'a [Message]) {
+        let Some(message) = turn.first() else { return };
+        let mut sorted = Sorted::default();
+        for (j, message) in turn.iter().enumerate() {
+            self.sort(i + j, &message.parts, &mut sorted);
+        }
         let role = match message.role {
             Role::System => "system",
             Role::Developer => "developer",
@@ -52,7 +67,10 @@ impl<'a> Writer<'a, '_> {
         let says_nothing = content.is_none() && sorted.tool_calls.is_empty() && sorted.refusal.is_none();
         // Only a call or a refusal may stand for content, and results have their own messages.
         let content = if says_nothing { Some(WireContent::Text("".into())) } else { content };
-        let has_results = message.parts.iter().any(|part| matches!(part.kind, PartKind::ToolResult { .. }));
+        let has_results = turn
+            .iter()
+            .flat_map(|message| &message.parts)
+            .any(|part| matches!(part.kind, PartKind::ToolResult { .. }));
         if !(says_nothing && has_results) {
             self.out.push(WireMessage {
                 name: message.name.as_deref(),
@@ -65,12 +83,13 @@ impl<'a> Writer<'a, '_> {
         self.results(sorted.open);
     }
 
-    fn sort(&mut self, i: usize, parts: &'a [Part]) -> Sorted<'a> {
-        let mut sorted = Sorted::default();
+    fn sort(&mut self, i: usize, parts: &'a [Part], sorted: &mut Sorted<'a>) {
         for (j, part) in parts.iter().enumerate() {
             let ours = part.origin.dialect == Dialect::OpenaiChat;
             match &part.kind {
-                PartKind::Text(_) | PartKind::Image { .. } => sorted.content.push((j, part)),
+                PartKind::Text(_) | PartKind::Image { .. } | PartKind::Document { .. } => {
+                    sorted.content.push((j, part));
+                }
                 PartKind::Refusal(text) => append(&mut sorted.refusal, text),
                 // A vendor takes back its own thinking only; the signature stays with us.
                 PartKind::Reasoning { text, .. } if ours => append(&mut sorted.reasoning, text),
@@ -93,7 +112,6 @@ impl<'a> Writer<'a, '_> {
                 PartKind::Other(raw) => self.drop_part((i, j), raw),
             }
         }
-        sorted
     }
 
     fn drop_part(&mut self, (i, j): Place, raw: &RawJson) {
@@ -102,7 +120,7 @@ impl<'a> Writer<'a, '_> {
             r#type: String,
         }
         let kind = raw.read::<Tag>().map_or_else(|_| "unknown".to_owned(), |tag| tag.r#type);
-        drop_once(self.dropped, &format!("messages[{i}].content[{j}] ({kind})"));
+        self.dropped.lose(&losses::CHAT_PART, &format!("messages[{i}].content[{j}] ({kind})"));
     }
 
     /// `None` for nothing. Texts of another dialect are joined, because many servers behind this one
@@ -138,7 +156,7 @@ impl<'a> Writer<'a, '_> {
 
     fn note_marks(&mut self, parts: &[(usize, &Part)]) {
         if parts.iter().any(|(_, part)| part.cache.is_some()) {
-            drop_once(self.dropped, CACHE_MARK);
+            self.dropped.lose(&losses::CHAT_CACHE, CACHE_MARK);
         }
     }
 
@@ -146,7 +164,7 @@ impl<'a> Writer<'a, '_> {
         let ours = part.origin.dialect == Dialect::OpenaiChat;
         let cache_control = part.cache.as_ref().map(|mark| &mark.0).filter(|_| ours);
         if part.cache.is_some() && !ours {
-            drop_once(self.dropped, CACHE_MARK);
+            self.dropped.lose(&losses::CHAT_CACHE, CACHE_MARK);
         }
         match &part.kind {
             PartKind::Text(text) => {
@@ -156,12 +174,43 @@ impl<'a> Writer<'a, '_> {
                 let image_url = WireImage { url: image_url(source), detail: detail.as_deref() };
                 Some(WirePart::Image { kind: "image_url", image_url, cache_control })
             }
+            PartKind::Document { source, name } => {
+                self.document(place, source, name.as_deref(), cache_control)
+            }
             PartKind::Other(raw) if ours => Some(WirePart::Other(raw)),
             PartKind::Other(raw) => {
                 self.drop_part(place, raw);
                 None
             }
             _ => None,
+        }
+    }
+
+    fn document(
+        &mut self,
+        (i, j): Place,
+        source: &'a DocumentSource,
+        name: Option<&'a str>,
+        cache_control: Option<&'a RawJson>,
+    ) -> Option<WirePart<'a>> {
+        match source {
+            DocumentSource::Base64 { media_type, data } => {
+                let file_data = format!("data:{media_type};base64,{data}");
+                Some(WirePart::File {
+                    kind: "file",
+                    file: WireFile { filename: name, file_data },
+                    cache_control,
+                })
+            }
+            DocumentSource::Text(text) => {
+                let text = Cow::Owned(titled(name, text));
+                Some(WirePart::Text { kind: "text", text, cache_control })
+            }
+            DocumentSource::Url(_) => {
+                let name = format!("messages[{i}].content[{j}] (document)");
+                self.dropped.lose(&losses::CHAT_DOCUMENT, &name);
+                None
+            }
         }
     }
 
@@ -195,6 +244,8 @@ impl<'a> Writer<'a, '_> {
             match &part.kind {
                 PartKind::Text(_) => texts.push((k, part)),
                 PartKind::Image { .. } => pictures.extend(self.part(outcome.place, part)),
+                PartKind::Document { source: DocumentSource::Text(_), .. } => texts.push((k, part)),
+                PartKind::Document { .. } => pictures.extend(self.part(outcome.place, part)),
                 PartKind::Other(raw) => self.drop_part(outcome.place, raw),
                 _ => {}
             }
@@ -202,7 +253,9 @@ impl<'a> Writer<'a, '_> {
         let content = self.content(outcome.place.0, "tool", &texts).unwrap_or(WireContent::Text("".into()));
         let content = if outcome.is_error { content.failed() } else { content };
         if !pictures.is_empty() {
-            let text = format!("Images in the result of tool call {id} ({name}):").into();
+            let all_images = pictures.iter().all(|part| matches!(part, WirePart::Image { .. }));
+            let what = if all_images { "Images" } else { "Files" };
+            let text = format!("{what} in the result of tool call {id} ({name}):").into();
             images.push(WirePart::Text { kind: "text", text, cache_control: None });
             images.extend(pictures);
         }

@@ -82,7 +82,21 @@ pub(super) enum WirePart<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<&'a RawJson>,
     },
+    File {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        file: WireFile<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<&'a RawJson>,
+    },
     Other(&'a RawJson),
+}
+
+#[derive(Serialize)]
+pub(super) struct WireFile<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) filename: Option<&'a str>,
+    pub(super) file_data: String,
 }
 
 #[derive(Serialize)]

@@ -3,17 +3,19 @@
 //! Text, refusal and reasoning stand one after the other: a new kind closes the one before. Tool calls
 //! stay open until the end, because their fragments may interleave.
 
-use baton_model::{Delta, Dialect, Fault, PartKind, PartStart, StreamEvent};
+use baton_model::{Delta, Dialect, Fault, PartKind, PartStart, RawJson, StreamEvent};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::super::answer::{Said, decode_part, finish};
+use super::super::answer::{Said, decode_part, finish, sound};
 use super::super::types::{Content, ReasoningDetail};
 use super::super::usage::Usage;
 use super::super::{error, parse, reasoning, unreadable};
 use super::tool_calls::ToolCalls;
 use crate::StreamDecoder;
+use crate::citations;
+use crate::convert::{HASH_OF_NOTHING, hash_on};
 
 #[derive(Deserialize)]
 struct Chunk<'a> {
@@ -86,6 +88,14 @@ struct Choice<'a> {
     #[serde(borrow)]
     message: Option<Said<'a>>,
     finish_reason: Option<String>,
+    #[serde(borrow)]
+    logprobs: Option<Logprobs<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Logprobs<'a> {
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
 }
 
 /// Groq's place for usage when nobody asked for it in the usual one.
@@ -119,6 +129,31 @@ pub(crate) struct Decoder {
     open: Option<(Prose, u32)>,
     calls: ToolCalls,
     next_part: u32,
+    thought: Thought,
+}
+
+/// What was thought so far, as much of it as is needed to know it again.
+#[derive(Clone, Debug)]
+struct Thought {
+    length: usize,
+    hash: u128,
+}
+
+impl Default for Thought {
+    fn default() -> Self {
+        Self { length: 0, hash: HASH_OF_NOTHING }
+    }
+}
+
+impl Thought {
+    fn add(&mut self, more: &str) {
+        self.length += more.len();
+        self.hash = hash_on(self.hash, more);
+    }
+
+    fn is(&self, text: &str) -> bool {
+        self.length == text.len() && self.hash == hash_on(HASH_OF_NOTHING, text)
+    }
 }
 
 impl StreamDecoder for Decoder {
@@ -175,9 +210,12 @@ impl Decoder {
             self.calls.name_answer(&id);
             out.push(StreamEvent::Start { id, model: read(chunk.model)?.unwrap_or_default() });
         }
-        if let Some(Choice { delta, message, finish_reason: word, .. }) = choice
+        if let Some(Choice { delta, message, finish_reason: word, logprobs, .. }) = choice
             && self.phase == Phase::Speaking
         {
+            if let Some(tokens) = logprobs.and_then(|logprobs| logprobs.content) {
+                self.beside_text("logprobs", tokens.to_owned().into(), out);
+            }
             if let Some(said) = delta.or(message) {
                 self.said(said, out)?;
             }
@@ -215,6 +253,12 @@ impl Decoder {
             None => {}
         }
         self.prose(Prose::Refusal, said.refusal.unwrap_or_default(), out);
+        if let Some(sources) = said.annotations.and_then(|list| citations::flat(&list.to_owned().into())) {
+            self.beside_text(citations::ANNOTATIONS, sources, out);
+        }
+        if let Some(raw) = said.audio.and_then(sound) {
+            self.whole(PartStart::Other(raw), out);
+        }
         for raw in said.tool_calls.into_iter().flatten() {
             let call = serde_json::from_str(raw.get())
                 .map_err(|error| unreadable("a tool call in the provider's stream", &error))?;
@@ -226,6 +270,15 @@ impl Decoder {
             self.calls.function(&function, &mut self.next_part, out);
         }
         Ok(())
+    }
+
+    /// What stands beside the text: how likely it was, and where it comes from.
+    fn beside_text(&mut self, name: &str, list: RawJson, out: &mut Vec<StreamEvent>) {
+        if !matches!(list.get(), "null" | "[]") {
+            let index = self.open(Prose::Text, out);
+            let delta = Delta::Attached(vec![(name.to_owned(), list)]);
+            out.push(StreamEvent::Delta { index, delta });
+        }
     }
 
     fn parts(&mut self, list: &[&RawValue], out: &mut Vec<StreamEvent>) {
@@ -246,7 +299,10 @@ impl Decoder {
         let Ok(detail) = serde_json::from_str::<ReasoningDetail>(raw.get()) else { return };
         let known_maker = reasoning::dialect_of(detail.format.as_deref()) != Dialect::OpenaiChat;
         let text = detail.text.or(detail.summary).unwrap_or_default();
-        self.prose(Prose::Reasoning, text, out);
+        // With its proof the whole of a text may be said once more.
+        if detail.signature.is_none() || !self.thought.is(&text) {
+            self.prose(Prose::Reasoning, text, out);
+        }
         if !known_maker {
             return;
         }
@@ -264,6 +320,9 @@ impl Decoder {
     fn prose(&mut self, kind: Prose, text: String, out: &mut Vec<StreamEvent>) {
         if !text.is_empty() {
             let index = self.open(kind, out);
+            if kind == Prose::Reasoning {
+                self.thought.add(&text);
+            }
             out.push(StreamEvent::Delta { index, delta: Delta::Text(text) });
         }
     }
@@ -275,6 +334,7 @@ impl Decoder {
             return index;
         }
         self.close_prose(out);
+        self.thought = Thought::default();
         let index = next(&mut self.next_part);
         let part = match kind {
             Prose::Text => PartStart::Text,

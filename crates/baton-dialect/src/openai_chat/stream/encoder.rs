@@ -2,17 +2,23 @@
 //!
 //! What SDKs are known to trip over is kept: the first delta has the role, each tool fragment has its
 //! `index`, id and name stand in the first fragment only, one chunk has a finish reason, and usage has
-//! a chunk of its own only if the client asked.
+//! a chunk of its own only if the client asked. The first delta says `content` only where text follows, as
+//! OpenAI's does, so that what an SDK puts together is what a whole answer says.
+
+use std::collections::BTreeMap;
 
 use baton_model::{Delta, Dialect, FinishReason, PartStart, RawJson, StreamEvent, Usage};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
-use super::super::encode::WireAttached;
+use super::super::answer::spoken;
+use super::super::encode::{WireAttached, custom_call_id};
 use super::super::reasoning::Detail;
 use super::super::usage::WireUsage;
 use super::super::{encode_error, finish_word};
-use crate::convert::{ObjectWriter, push_json, push_members};
+use crate::convert::{ObjectWriter, push_json, push_line, push_members};
 use crate::{ErrorBody, JoinEnd, StreamEncoder, StreamOptions};
+use crate::{citations, lists};
 
 /// Writes one stream.
 #[derive(Clone, Debug)]
@@ -23,9 +29,15 @@ pub(crate) struct Encoder {
     /// Whether a chunk has shown the id.
     named: bool,
     role_sent: bool,
+    /// Whether anything was said that may stand for content.
+    said: bool,
     open: Vec<Open>,
     tool_calls: u32,
     details: u32,
+    /// Log probabilities of the text that comes next.
+    logprobs: Option<RawJson>,
+    /// How many characters of text were written: citations count them.
+    characters: usize,
     phase: Phase,
     usage: Option<Usage>,
 }
@@ -43,6 +55,11 @@ enum Phase {
 struct Open {
     index: u32,
     kind: Kind,
+    /// Thinking is told once more beside its proof.
+    thought: String,
+    /// Sources of a text, and with which character it begins.
+    cited: Vec<(String, RawJson)>,
+    began: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -62,13 +79,18 @@ enum WireDelta<'a> {
     ReasoningContent(&'a str),
     ReasoningDetails([Detail<'a>; 1]),
     ToolCalls([Fragment<'a>; 1]),
+    /// A call of a tool that takes free text.
+    #[serde(rename = "tool_calls")]
+    Custom([CustomFragment<'a>; 1]),
+    Annotations(&'a [citations::Nested]),
+    Audio(&'a RawJson),
 }
 
 /// The delta of the first chunk.
 #[derive(Serialize)]
 struct Opening {
     role: &'static str,
-    content: &'static str,
+    content: Option<&'static str>,
 }
 
 /// The delta of the chunk with the finish reason.
@@ -85,6 +107,13 @@ struct Fragment<'a> {
     function: FragmentFunction<'a>,
     #[serde(flatten)]
     attached: WireAttached<'a>,
+}
+
+#[derive(Serialize)]
+struct CustomFragment<'a> {
+    index: u32,
+    #[serde(flatten)]
+    call: BTreeMap<String, &'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -105,7 +134,6 @@ impl StreamEncoder for Encoder {
                 if !id.is_empty() && !self.named {
                     id.clone_into(&mut self.options.id);
                 }
-                self.role(out);
             }
             StreamEvent::PartStart { index, part } => self.part_start(*index, part, out),
             StreamEvent::Delta { index, delta } => self.delta(*index, delta, out),
@@ -139,9 +167,12 @@ impl Encoder {
             head: Vec::new(),
             named: false,
             role_sent: false,
+            said: false,
             open: Vec::new(),
             tool_calls: 0,
             details: 0,
+            logprobs: None,
+            characters: 0,
             phase: Phase::Running,
             usage: None,
         }
@@ -205,9 +236,18 @@ impl Encoder {
                 self.write(&WireDelta::ToolCalls([fragment]), out);
                 Kind::ToolCall { number, has_arguments: false }
             }
-            PartStart::Other(_) => Kind::Unseen,
+            PartStart::Other(raw) => {
+                self.other(raw, out);
+                Kind::Unseen
+            }
         };
-        self.open.push(Open { index, kind });
+        self.open.push(Open {
+            index,
+            kind,
+            thought: String::new(),
+            cited: Vec::new(),
+            began: self.characters,
+        });
     }
 
     fn delta(&mut self, index: u32, delta: &Delta, out: &mut Vec<u8>) {
@@ -216,13 +256,31 @@ impl Encoder {
             return;
         }
         let wire = match (&mut open.kind, delta) {
-            (Kind::Text, Delta::Text(text)) => WireDelta::Content(text),
+            (Kind::Text, Delta::Text(text)) => {
+                self.characters += text.chars().count();
+                WireDelta::Content(text)
+            }
+            (Kind::Text, Delta::Attached(members)) => {
+                for (key, value) in members {
+                    match key.as_str() {
+                        "logprobs" => self.logprobs = lists::joined(self.logprobs.take(), value),
+                        "annotations" | "citations" => open.cited.push((key.clone(), value.clone())),
+                        _ => {}
+                    }
+                }
+                return;
+            }
             (Kind::Refusal, Delta::Text(text)) => WireDelta::Refusal(text),
-            (Kind::Reasoning, Delta::Text(text)) => WireDelta::ReasoningContent(text),
+            (Kind::Reasoning, Delta::Text(text)) => {
+                open.thought.push_str(text);
+                WireDelta::ReasoningContent(text)
+            }
             (Kind::Reasoning, Delta::Signature(signature)) => {
-                let detail = Detail::text("", Some(signature), Dialect::AnthropicMessages, self.details);
+                let thought = std::mem::take(&mut open.thought);
+                let detail =
+                    Detail::text(&thought, Some(signature), Dialect::AnthropicMessages, self.details);
                 self.details += 1;
-                WireDelta::ReasoningDetails([detail])
+                return self.write(&WireDelta::ReasoningDetails([detail]), out);
             }
             (Kind::ToolCall { number, has_arguments }, Delta::Arguments(arguments)) => {
                 *has_arguments = true;
@@ -238,29 +296,78 @@ impl Encoder {
 
     fn part_end(&mut self, index: u32, out: &mut Vec<u8>) {
         let Some(at) = self.open.iter().position(|open| open.index == index) else { return };
-        // Clients parse the arguments, and nothing is not JSON.
-        if let Kind::ToolCall { number, has_arguments: false } = self.open.swap_remove(at).kind {
-            self.write(&arguments_of(number, "{}"), out);
+        let part = self.open.swap_remove(at);
+        match part.kind {
+            // Clients parse the arguments, and nothing is not JSON.
+            Kind::ToolCall { number, has_arguments: false } => self.write(&arguments_of(number, "{}"), out),
+            Kind::Text => {
+                self.flush_logprobs(out);
+                let sources = citations::sources(&part.cited, part.began, self.characters);
+                if !sources.is_empty() {
+                    self.write(&WireDelta::Annotations(&citations::nested(sources)), out);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What only this dialect has: a call with free text, or sound.
+    fn other(&mut self, raw: &RawJson, out: &mut Vec<u8>) {
+        if let Some(audio) = spoken(raw) {
+            return self.write(&WireDelta::Audio(&audio), out);
+        }
+        if custom_call_id(raw).is_some()
+            && let Ok(call) = raw.read::<BTreeMap<String, &RawValue>>()
+        {
+            let index = self.tool_calls;
+            self.tool_calls += 1;
+            self.write(&WireDelta::Custom([CustomFragment { index, call }]), out);
         }
     }
 
     fn finish(&mut self, reason: FinishReason, extras: &[(&str, RawJson)], out: &mut Vec<u8>) {
         if self.phase == Phase::Running {
             self.phase = Phase::Finished;
-            self.role(out);
+            self.flush_logprobs(out);
+            // Clients that expect text get some, unless something else stands for it.
+            match (self.said, self.role_sent) {
+                (true, _) => {}
+                (false, true) => self.write(&WireDelta::Content(""), out),
+                (false, false) => self.role(Some(""), out),
+            }
             self.chunk(&Nothing {}, Some(finish_word(reason)), extras, out);
         }
     }
 
     fn write(&mut self, delta: &WireDelta<'_>, out: &mut Vec<u8>) {
-        self.role(out);
+        let is_text = matches!(delta, WireDelta::Content(_));
+        self.said |= match delta {
+            WireDelta::Content(_)
+            | WireDelta::Refusal(_)
+            | WireDelta::ToolCalls(_)
+            | WireDelta::Custom(_) => true,
+            WireDelta::ReasoningContent(_)
+            | WireDelta::ReasoningDetails(_)
+            | WireDelta::Annotations(_)
+            | WireDelta::Audio(_) => false,
+        };
+        self.role(is_text.then_some(""), out);
         self.chunk(delta, None, &[], out);
     }
 
-    fn role(&mut self, out: &mut Vec<u8>) {
+    fn role(&mut self, content: Option<&'static str>, out: &mut Vec<u8>) {
         if !self.role_sent {
             self.role_sent = true;
-            self.chunk(&Opening { role: "assistant", content: "" }, None, &[], out);
+            let logprobs = self.logprobs.take();
+            self.chunk(&Opening { role: "assistant", content }, None, &[], out);
+            self.logprobs = logprobs;
+        }
+    }
+
+    /// Tokens that no text followed get a chunk of their own.
+    fn flush_logprobs(&mut self, out: &mut Vec<u8>) {
+        if self.logprobs.is_some() {
+            self.chunk(&Nothing {}, None, &[], out);
         }
     }
 
@@ -274,7 +381,16 @@ impl Encoder {
         self.start_chunk(out);
         out.extend_from_slice(b"{\"index\":0,\"delta\":");
         push_json(out, delta);
-        out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
+        out.extend_from_slice(b",\"logprobs\":");
+        match self.logprobs.take() {
+            Some(tokens) => {
+                out.extend_from_slice(b"{\"content\":");
+                push_line(out, tokens.get().as_bytes());
+                out.extend_from_slice(b",\"refusal\":null}");
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(b",\"finish_reason\":");
         push_json(out, &finish);
         out.extend_from_slice(if self.options.include_usage { b"}],\"usage\":null" } else { b"}]" });
         push_members(out, extras);

@@ -9,19 +9,38 @@
 
 use baton_model::{Delta, Fault, PartStart, RawJson, StreamEvent};
 
+use serde_json::json;
+
 use super::super::answer::missing_call_id;
 use super::super::malformed;
-use super::super::types::{Function, ToolCall};
+use super::super::types::{CustomPiece, Function, ToolCall};
 use super::decoder::next;
 
 #[derive(Clone, Debug, Default)]
 pub(in super::super) struct ToolCalls {
     answer_id: String,
     calls: Vec<Call>,
+    custom: Vec<Custom>,
     /// The call that the last fragment belonged to.
     last: Option<usize>,
     /// The calls that the fragments of the last chunk belong to; `None` for one that is no function's.
     of_chunk: Vec<Option<usize>>,
+}
+
+/// A call of a tool that takes free text.
+#[derive(Clone, Debug)]
+struct Custom {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    input: String,
+}
+
+impl Custom {
+    fn whole(&self) -> serde_json::Value {
+        let Self { id, name, input, .. } = self;
+        json!({"id": id, "type": "custom", "custom": {"name": name, "input": input}})
+    }
 }
 
 #[derive(Clone, Debug, Default)]
@@ -51,7 +70,7 @@ impl ToolCalls {
     }
 
     pub(super) const fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.calls.is_empty() && self.custom.is_empty()
     }
 
     /// A chunk begins.
@@ -80,6 +99,7 @@ impl ToolCalls {
         // A fragment of a custom tool's call: only an upstream of the client's own dialect has those.
         if call.function.is_none() && (id.is_empty() || !is_function) {
             self.of_chunk.push(None);
+            self.add_custom(call.index, id, call.custom);
             return;
         }
         let function = call.function.unwrap_or_default();
@@ -87,6 +107,18 @@ impl ToolCalls {
         let at = self.find(call.index, &id, says_type);
         self.add(at, &id, &function, next_part, out);
         self.attach(at, attached, out);
+    }
+
+    /// Calls with free text are told when they are whole.
+    fn add_custom(&mut self, index: Option<u64>, id: String, piece: Option<CustomPiece>) {
+        if !id.is_empty() {
+            self.custom.push(Custom { index, id, name: String::new(), input: String::new() });
+        }
+        let known = self.custom.iter_mut().rfind(|call| call.index == index);
+        if let (Some(call), Some(piece)) = (known, piece) {
+            call.name.push_str(&piece.name.unwrap_or_default());
+            call.input.push_str(&piece.input.unwrap_or_default());
+        }
     }
 
     /// Adds a fragment of `delta.function_call`, the old form with one call and no id.
@@ -188,6 +220,12 @@ impl ToolCalls {
             return Err(malformed("a tool call in the provider's stream has no name"));
         }
         self.open_until(self.calls.len(), next_part, out);
+        for call in self.custom.drain(..) {
+            let index = next(next_part);
+            let part = PartStart::Other(RawJson::of(&call.whole()).map_err(|_json| malformed("no call"))?);
+            out.push(StreamEvent::PartStart { index, part });
+            out.push(StreamEvent::PartEnd { index });
+        }
         for call in &mut self.calls {
             if let Stage::Open(index) = call.stage {
                 out.push(StreamEvent::PartEnd { index });

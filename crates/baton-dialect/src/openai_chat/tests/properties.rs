@@ -13,7 +13,7 @@ proptest! {
     #[test]
     fn a_request_survives_its_own_dialect(body in request()) {
         let first = decoded(&body.to_string());
-        let target = EncodeTarget { model: "m", stream: first.stream, default_max_tokens: 1 };
+        let target = EncodeTarget { model: "m", stream: first.stream, default_max_tokens: 1, shared_members: false };
         let encoded = encode_request(&first, &target);
         prop_assert_eq!(encoded.dropped, Vec::<String>::new());
         let mut second = decode_request(&RawObject::parse(encoded.body.into()).unwrap()).unwrap();

@@ -50,7 +50,7 @@ fn a_signed_call_of_an_answer_keeps_its_signature_in_this_dialect() {
 #[test]
 fn another_dialect_gets_no_signature_and_counts_it() {
     let request = decoded(&history(SIGNED));
-    let target = EncodeTarget { model: "up", stream: false, default_max_tokens: 1 };
+    let target = EncodeTarget { model: "up", stream: false, default_max_tokens: 1, shared_members: false };
     let encoded = crate::encode_request(Dialect::AnthropicMessages, &request, &target);
     let body = String::from_utf8(encoded.body).unwrap();
     assert!(!body.contains("signature") && !body.contains("extra_content"), "{body}");

@@ -8,12 +8,14 @@
 
 use std::fmt;
 
-use baton_model::{CacheControl, ImageSource, Message, Part, PartKind, RawJson, Role};
+use baton_model::{CacheControl, DocumentSource, ImageSource, Message, Part, PartKind, RawJson, Role};
 use serde_json::value::RawValue;
 
 use super::super::DIALECT;
 use super::super::seal::{FOREIGN_ID, Seal};
-use super::super::types::{CallItem, ContentPart, MessageItem, ReasoningItem, ResultItem, Tag, Text};
+use super::super::types::{
+    CallItem, ContentPart, FilePart, MessageItem, ReasoningItem, ResultItem, Tag, Text,
+};
 use super::{keep, missing};
 use crate::DecodeError;
 use crate::convert::split_data_url;
@@ -66,16 +68,28 @@ pub(super) fn decode(
                 messages.push(Message { role: Role::Tool, name: None, parts: vec![part] });
             }
             Item::Reference if references == References::LeftOut => {}
-            Item::Reference => {
-                let message = format!(
-                    "`input[{i}]` names an item that is kept by one provider: send the item itself, or name a model of \
-                     that provider alone"
-                );
-                return Err(DecodeError::at(format!("input[{i}].id"), message));
-            }
+            Item::Reference => return Err(reference(i)),
         }
     }
     Ok(messages)
+}
+
+/// Refuses a list that names an item instead of having it.
+pub(super) fn refuse_references(value: &[u8]) -> Result<(), DecodeError> {
+    let list: Vec<&RawValue> = read(value, format_args!("input"))?;
+    let is_reference = |raw: &&RawValue| {
+        let tag: Result<Tag<'_>, _> = serde_json::from_str(raw.get());
+        tag.is_ok_and(|tag| tag.kind.is_some_and(|kind| kind.0 == "item_reference"))
+    };
+    list.iter().position(is_reference).map_or(Ok(()), |i| Err(reference(i)))
+}
+
+fn reference(i: usize) -> DecodeError {
+    let message = format!(
+        "`input[{i}]` names an item that is kept by one provider: send the item itself, or name a model of that provider \
+         alone"
+    );
+    DecodeError::at(format!("input[{i}].id"), message)
 }
 
 /// Members that other dialects have no place for, and whose loss changes what is said.
@@ -239,8 +253,16 @@ fn decode_part(raw: &RawValue, at: fmt::Arguments<'_>) -> Result<Option<Part>, D
     let bytes = raw.get().as_bytes();
     let tag: Tag<'_> = read(bytes, at)?;
     let kind = tag.kind.ok_or_else(|| missing(format!("{at}.type")))?;
-    let known =
-        ["input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal", "input_image"];
+    let known = [
+        "input_text",
+        "output_text",
+        "text",
+        "summary_text",
+        "reasoning_text",
+        "refusal",
+        "input_image",
+        "input_file",
+    ];
     if !known.contains(&kind.0.as_ref()) {
         return Ok(Some(Part::new(PartKind::Other(keep(raw)), DIALECT)));
     }
@@ -252,6 +274,7 @@ fn decode_part(raw: &RawValue, at: fmt::Arguments<'_>) -> Result<Option<Part>, D
             let refusal = part.refusal.ok_or_else(|| missing(format!("{at}.refusal")))?;
             PartKind::Refusal(refusal.into_owned())
         }
+        "input_file" => decode_file(raw),
         "input_image" => match part.image_url {
             Some(url) => decode_image(&url.0, part.detail, at)?,
             // A file at the vendor: only the vendor has it.
@@ -266,6 +289,22 @@ fn decode_part(raw: &RawValue, at: fmt::Arguments<'_>) -> Result<Option<Part>, D
         }
     };
     Ok(Some(Part { cache, ..Part::new(kind, DIALECT).with(attached) }))
+}
+
+/// A file whose bytes or address are in the message, and nothing else that only this vendor knows.
+fn decode_file(raw: &RawValue) -> PartKind {
+    let whole = || PartKind::Other(keep(raw));
+    let Ok(FilePart { file_data, file_url, filename, .. }) = serde_json::from_str(raw.get()) else {
+        return whole();
+    };
+    let source = match (file_url, file_data.as_deref().and_then(split_data_url)) {
+        (Some(url), None) => DocumentSource::Url(url),
+        (None, Some((media_type, data))) => {
+            DocumentSource::Base64 { media_type: media_type.to_owned(), data: data.to_owned() }
+        }
+        _ => return whole(),
+    };
+    PartKind::Document { source, name: filename }
 }
 
 fn decode_image(url: &str, detail: Option<String>, at: fmt::Arguments<'_>) -> Result<PartKind, DecodeError> {

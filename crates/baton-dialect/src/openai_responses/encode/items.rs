@@ -5,13 +5,14 @@
 
 use std::borrow::Cow;
 
-use baton_model::{Dialect, ImageSource, Message, Part, PartKind, RawJson, Role};
+use baton_model::{Dialect, DocumentSource, ImageSource, Message, Part, PartKind, RawJson, Role};
 use serde::{Serialize, Serializer};
 
 use super::super::DIALECT;
-use super::drop_once;
 use super::pairs::{Pairs, Place, lonely};
-use crate::convert::hashed_id;
+use crate::Loss;
+use crate::convert::{hashed_id, titled};
+use crate::losses::{self, Dropped};
 
 /// The name under which a result without its call gets one.
 const UNKNOWN_TOOL: &str = "unknown_tool";
@@ -106,6 +107,18 @@ pub(super) enum WirePart<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         prompt_cache_breakpoint: Option<&'a RawJson>,
     },
+    File {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        filename: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_url: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        file_data: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prompt_cache_breakpoint: Option<&'a RawJson>,
+    },
     Raw(&'a RawJson),
 }
 
@@ -171,7 +184,7 @@ pub(super) fn instructions(messages: &[Message]) -> Option<(&str, &[Message])> {
 pub(super) fn encode<'a>(
     messages: &'a [Message],
     origin: Dialect,
-    dropped: &mut Vec<String>,
+    dropped: &mut Dropped,
 ) -> Vec<WireItem<'a>> {
     encode_from(messages, 0, origin, dropped)
 }
@@ -181,7 +194,7 @@ pub(super) fn encode_from<'a>(
     messages: &'a [Message],
     skipped: usize,
     origin: Dialect,
-    dropped: &mut Vec<String>,
+    dropped: &mut Dropped,
 ) -> Vec<WireItem<'a>> {
     let mut writer = Writer { pairs: Pairs::of(messages), origin, out: Vec::new(), dropped };
     for (i, message) in messages.iter().enumerate().skip(skipped) {
@@ -194,7 +207,7 @@ struct Writer<'a, 'd> {
     pairs: Pairs,
     origin: Dialect,
     out: Vec<WireItem<'a>>,
-    dropped: &'d mut Vec<String>,
+    dropped: &'d mut Dropped,
 }
 
 impl<'a> Writer<'a, '_> {
@@ -206,7 +219,7 @@ impl<'a> Writer<'a, '_> {
             Role::User | Role::Tool => "user",
         };
         if message.name.is_some() {
-            drop_once(self.dropped, "name");
+            self.dropped.lose(&losses::RESPONSES_NAME, "name");
         }
         let before = self.out.len();
         let mut said: Vec<(usize, &'a Part)> = Vec::new();
@@ -217,7 +230,10 @@ impl<'a> Writer<'a, '_> {
                 | PartKind::Reasoning { .. }
                 | PartKind::RedactedReasoning { .. } => true,
                 PartKind::Other(_) => role == "assistant",
-                PartKind::Text(_) | PartKind::Refusal(_) | PartKind::Image { .. } => false,
+                PartKind::Text(_)
+                | PartKind::Refusal(_)
+                | PartKind::Image { .. }
+                | PartKind::Document { .. } => false,
             };
             if item {
                 self.said(i, role, &std::mem::take(&mut said));
@@ -274,7 +290,7 @@ impl<'a> Writer<'a, '_> {
         let ours = is_ours(part);
         let prompt_cache_breakpoint = part.cache.as_ref().map(|mark| &mark.0).filter(|_| ours);
         if part.cache.is_some() && !ours {
-            drop_once(self.dropped, "cache_control");
+            self.dropped.lose(&losses::RESPONSES_CACHE, "cache_control");
         }
         match &part.kind {
             PartKind::Text(text) if role == "assistant" => {
@@ -290,8 +306,8 @@ impl<'a> Writer<'a, '_> {
             PartKind::Refusal(text) => {
                 Some(WirePart::Text { kind: "input_text", text: text.into(), prompt_cache_breakpoint })
             }
-            PartKind::Image { .. } if role == "assistant" => {
-                self.drop_part(place, "image");
+            PartKind::Image { .. } | PartKind::Document { .. } if role == "assistant" => {
+                self.drop_part(place, &losses::RESPONSES_PART, "image");
                 None
             }
             PartKind::Image { source, detail } => Some(WirePart::Image {
@@ -300,6 +316,9 @@ impl<'a> Writer<'a, '_> {
                 detail: detail.as_deref().unwrap_or("auto"),
                 prompt_cache_breakpoint,
             }),
+            PartKind::Document { source, name } => {
+                Some(document(source, name.as_deref(), prompt_cache_breakpoint))
+            }
             PartKind::Other(raw) if ours => Some(WirePart::Raw(raw)),
             PartKind::Other(raw) => {
                 self.drop_other(place, raw);
@@ -332,7 +351,7 @@ impl<'a> Writer<'a, '_> {
                     }
                 };
                 if part.cache.is_some() {
-                    drop_once(self.dropped, "cache_control");
+                    self.dropped.lose(&losses::RESPONSES_CACHE, "cache_control");
                 }
                 let output = self.output(place, parts, *is_error);
                 self.result(id, output, Members { of, names: &["namespace", "caller"] });
@@ -393,11 +412,12 @@ impl<'a> Writer<'a, '_> {
             r#type: String,
         }
         let kind = raw.read::<Tag>().map_or_else(|_| "unknown".to_owned(), |tag| tag.r#type);
-        self.drop_part(place, &kind);
+        let audio = kind == "input_audio";
+        self.drop_part(place, if audio { &losses::RESPONSES_AUDIO } else { &losses::RESPONSES_PART }, &kind);
     }
 
-    fn drop_part(&mut self, (i, j): Place, kind: &str) {
-        drop_once(self.dropped, &format!("messages[{i}].content[{j}] ({kind})"));
+    fn drop_part(&mut self, (i, j): Place, loss: &'static Loss, kind: &str) {
+        self.dropped.lose(loss, &format!("messages[{i}].content[{j}] ({kind})"));
     }
 }
 
@@ -405,6 +425,24 @@ impl<'a> Writer<'a, '_> {
 fn summary(text: &str) -> Vec<WirePart<'_>> {
     let text = Cow::Borrowed(text);
     vec![WirePart::Text { kind: "summary_text", text, prompt_cache_breakpoint: None }]
+}
+
+fn document<'a>(
+    source: &'a DocumentSource,
+    filename: Option<&'a str>,
+    prompt_cache_breakpoint: Option<&'a RawJson>,
+) -> WirePart<'a> {
+    let (file_url, file_data) = match source {
+        DocumentSource::Url(url) => (Some(url.as_str()), None),
+        DocumentSource::Base64 { media_type, data } => {
+            (None, Some(format!("data:{media_type};base64,{data}")))
+        }
+        DocumentSource::Text(text) => {
+            let text = Cow::Owned(titled(filename, text));
+            return WirePart::Text { kind: "input_text", text, prompt_cache_breakpoint };
+        }
+    };
+    WirePart::File { kind: "input_file", filename, file_url, file_data, prompt_cache_breakpoint }
 }
 
 fn image_url(source: &ImageSource) -> Cow<'_, str> {

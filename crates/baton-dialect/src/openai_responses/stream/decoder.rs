@@ -319,7 +319,7 @@ impl Decoder {
                     (PartStart::ToolCall { id, name }, vec![attached, Delta::Arguments(arguments)])
                 }
                 PartKind::Other(raw) => (PartStart::Other(raw), Vec::new()),
-                PartKind::Image { .. } | PartKind::ToolResult { .. } => continue,
+                PartKind::Image { .. } | PartKind::Document { .. } | PartKind::ToolResult { .. } => continue,
             };
             out.push(StreamEvent::PartStart { index, part: start });
             let deltas = deltas.into_iter().filter(|delta| !delta.is_empty());

@@ -7,11 +7,11 @@
 use baton_model::{Delta, FinishReason, PartStart, RawJson, StreamEvent, Usage};
 use serde::Serialize;
 
-use super::super::item::{Draft, Kind, Piece, Stage, Thought, Tone, attached, is_item, summary_part};
-use super::super::response::{Envelope, Status, response_id};
+use super::super::item::{Draft, Kind, Piece, Stage, Thought, Tone, attached, cited, is_item, summary_part};
+use super::super::response::{Envelope, Status, is_asked_for, response_id};
 use super::write_error;
 use crate::convert::{push_json, push_line, push_members, to_json};
-use crate::{ErrorBody, JoinEnd, StreamEncoder, StreamOptions};
+use crate::{ErrorBody, JoinEnd, StreamEncoder, StreamOptions, citations, lists};
 
 /// Writes one stream.
 #[derive(Clone, Debug)]
@@ -148,7 +148,7 @@ impl Encoder {
             return;
         }
         let StreamOptions { model, id: made, created, request, .. } = &self.options;
-        let id = if id.is_empty() { made.clone() } else { response_id(id) };
+        let id = if id.is_empty() || is_asked_for(made) { made.clone() } else { response_id(id) };
         let model = model.as_deref().unwrap_or_default();
         self.envelope = Some(Envelope::new(id, *created, model, request.as_ref()));
         for name in ["response.created", "response.in_progress"] {
@@ -310,7 +310,7 @@ impl Encoder {
         if let (Some(OpenPart { state: State::Waiting(_, members), .. }), Delta::Attached(more)) =
             (self.parts.get_mut(at), delta)
         {
-            members.extend_from_slice(more);
+            lists::merge(members, more);
             return;
         }
         self.open(at, out);
@@ -321,7 +321,7 @@ impl Encoder {
                 if let Some(Draft { kind: Kind::Message { content, .. }, .. }) = self.draft(item)
                     && let Some(piece) = content.get_mut(place)
                 {
-                    piece.attached.extend_from_slice(more);
+                    lists::merge(&mut piece.attached, more);
                 }
             }
             (State::Call(item), Delta::Arguments(piece)) => self.add_arguments(item, piece, out),
@@ -419,7 +419,11 @@ impl Encoder {
 
     fn end_text(&mut self, item: usize, place: usize, out: &mut Vec<u8>) {
         let Some(Draft { kind: Kind::Message { content, .. }, .. }) = self.draft(item) else { return };
-        let Some(piece) = content.get(place) else { return };
+        let Some(piece) = content.get_mut(place) else { return };
+        if attached(&piece.attached, citations::ANNOTATIONS).is_none() {
+            let cited = cited(&piece.attached, &piece.text);
+            piece.attached.extend(cited);
+        }
         let (tone, text, json) = (piece.tone, to_json(&piece.text), piece.json());
         let annotations = attached(&piece.attached, "annotations").map(str::to_owned);
         let logprobs = attached(&piece.attached, "logprobs").unwrap_or("[]").to_owned();

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::{object, value};
 use crate::{EncodeTarget, Encoded, decode_request, encode_request};
 
-const TARGET: EncodeTarget<'_> = EncodeTarget { model: "up", stream: false, default_max_tokens: 64 };
+const TARGET: EncodeTarget<'_> =
+    EncodeTarget { model: "up", stream: false, default_max_tokens: 64, shared_members: false };
 
 fn encoded(from: Dialect, body: &str, added: Vec<Message>) -> (Encoded, Value) {
     let mut request = decode_request(from, &object(body)).unwrap();

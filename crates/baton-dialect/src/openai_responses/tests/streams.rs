@@ -375,3 +375,19 @@ fn an_event_without_a_type_is_what_its_name_says() {
     assert_eq!(out[1..3], [part(0, PartStart::Refusal), text(0, "No.")]);
     assert_eq!(out.last(), Some(&StreamEvent::End));
 }
+
+#[test]
+fn an_error_behind_a_stream_that_was_passed_on_repeats_its_answer_and_goes_on_with_its_numbers() {
+    let first = br#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","status":"in_progress","output":[],"new":1}}"#;
+    let last = br#"{"type":"response.output_text.delta","sequence_number":7,"delta":"x"}"#;
+    let frames = crate::error_behind(Dialect::OpenaiResponses, &error(), first, last);
+    let events = Sse::default().push(&frames);
+    let [told, failed] = [0, 1].map(|at: usize| value(&events[at].1));
+    assert_eq!((&told["type"], &told["sequence_number"]), (&json!("error"), &json!(8)));
+    assert_eq!((&failed["type"], &failed["sequence_number"]), (&json!("response.failed"), &json!(9)));
+    let response = json!({
+        "id": "resp_1", "status": "failed", "output": [], "new": 1,
+        "error": {"code": "upstream_error", "message": "it broke"},
+    });
+    assert_eq!(failed["response"], response);
+}

@@ -46,7 +46,7 @@ pub(crate) fn read(body: &Value) -> Read<Ask> {
     Ok(ask)
 }
 
-fn effort<'a>(value: &'a Value, path: &str) -> Read<&'a str> {
+pub(crate) fn effort<'a>(value: &'a Value, path: &str) -> Read<&'a str> {
     one_of(&["none", "minimal", "low", "medium", "high", "xhigh", "max"])(value, path)
 }
 
@@ -88,7 +88,7 @@ fn stream_options(value: &Value, path: &str) -> Read<bool> {
     Ok(include)
 }
 
-fn metadata(value: &Value, path: &str) -> Read<()> {
+pub(crate) fn metadata(value: &Value, path: &str) -> Read<()> {
     let pairs = object(value, path)?;
     if pairs.len() > 16 {
         return Err(Misfit::rule(path, "at most 16 pairs are allowed"));
@@ -188,7 +188,7 @@ fn response_format(value: &Value, path: &str) -> Read<Shape> {
 }
 
 /// In strict mode every object closes itself and requires all of its properties.
-fn strict_schema(schema: &Value, path: &str) -> Read<()> {
+pub(crate) fn strict_schema(schema: &Value, path: &str) -> Read<()> {
     let Some(map) = schema.as_object() else { return Ok(()) };
     if map.get("type").and_then(Value::as_str) == Some("object") || map.contains_key("properties") {
         if map.get("additionalProperties") != Some(&Value::Bool(false)) {

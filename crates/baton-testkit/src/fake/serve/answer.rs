@@ -10,13 +10,13 @@ use http::{Method, Response};
 use serde_json::{Value, json};
 
 use super::body::Pieces;
-use super::{Exchange, Vendor};
+use super::{Exchange, Question, Vendor};
 use crate::fake::frame::{break_utf8, spoil};
 use crate::fake::model::{Ask, answer};
 use crate::fake::script::{End, Fault, Pace, Raw, Said};
 use crate::fake::shape::Misfit;
 use crate::fake::wire::ResetSwitch;
-use crate::fake::{anthropic, openai};
+use crate::fake::{anthropic, openai, responses};
 
 const HTML: &str =
     "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>";
@@ -105,7 +105,7 @@ impl Answer {
     ) -> Self {
         match vendor {
             Vendor::Anthropic => Self::anthropic_error(status, message, id),
-            Vendor::OpenAi => {
+            Vendor::OpenAi | Vendor::Responses => {
                 Self::json(status, vendor, &openai::error(status, "", code, param, message), id)
             }
         }
@@ -114,7 +114,7 @@ impl Answer {
     pub(super) fn misfit(vendor: Vendor, misfit: &Misfit, id: u64) -> Self {
         let body = match vendor {
             Vendor::Anthropic => anthropic::refusal(misfit, id),
-            Vendor::OpenAi => openai::refusal(misfit),
+            Vendor::OpenAi | Vendor::Responses => openai::refusal(misfit),
         };
         Self::json(400, vendor, &body, id)
     }
@@ -145,7 +145,9 @@ impl Answer {
     pub(super) fn no_such_model(vendor: Vendor, model: &str, id: u64) -> Self {
         let message = match vendor {
             Vendor::Anthropic => format!("model: {model}"),
-            Vendor::OpenAi => format!("The model `{model}` does not exist or you do not have access to it."),
+            Vendor::OpenAi | Vendor::Responses => {
+                format!("The model `{model}` does not exist or you do not have access to it.")
+            }
         };
         Self::error(vendor, 404, Some("model_not_found"), Some("model"), &message, id)
     }
@@ -160,26 +162,30 @@ impl Answer {
 
     /// The answer of a model, with a fault laid over it where the fault is one of the body.
     pub(super) fn of_model(
-        vendor: Vendor,
-        ask: &Ask,
+        question: &Question,
         said: Option<&Said>,
         pace: Pace,
         fault: Option<Fault>,
         id: u64,
     ) -> Self {
+        let (ask, vendor) = (question.ask(), question.vendor());
         let reply = answer(ask, said);
         if !ask.stream {
-            let body = match vendor {
-                Vendor::Anthropic => anthropic::whole(ask, &reply, id),
-                Vendor::OpenAi => openai::whole(ask, &reply, id),
+            let body = match question {
+                Question::Message(ask) => anthropic::whole(ask, &reply, id),
+                Question::Chat(ask) => openai::whole(ask, &reply, id),
+                Question::Response(asked) => responses::whole(asked, &reply, id),
             };
             return spoil_whole(vendor, body.to_string().into(), fault, id);
         }
-        let (frames, error) = match vendor {
-            Vendor::Anthropic => {
+        let (frames, error) = match question {
+            Question::Message(ask) => {
                 (anthropic::stream(ask, &reply, id, pace.chunks), anthropic::error_frame(id))
             }
-            Vendor::OpenAi => (openai::stream(ask, &reply, id, pace.chunks), openai::error_frame()),
+            Question::Chat(ask) => (openai::stream(ask, &reply, id, pace.chunks), openai::error_frame()),
+            Question::Response(asked) => {
+                (responses::stream(asked, &reply, id, pace.chunks), responses::error_frame())
+            }
         };
         let (frames, end) = spoil(frames, fault, error);
         Self::Reply(Reply {
@@ -193,7 +199,8 @@ impl Answer {
     }
 
     /// The failure that the script asks for.
-    pub(super) fn of_fault(vendor: Vendor, ask: &Ask, fault: Fault, pace: Pace, id: u64) -> Self {
+    pub(super) fn of_fault(question: &Question, fault: Fault, pace: Pace, id: u64) -> Self {
+        let (ask, vendor) = (question.ask(), question.vendor());
         let error = |status, code, message| Self::error(vendor, status, code, None, message, id);
         match fault {
             Fault::AcceptThenClose => Self::HangUp,
@@ -227,7 +234,7 @@ impl Answer {
             Fault::WrongContentType => Self::bytes(200, vendor, "text/html", HTML.into(), id),
             Fault::ErrorIn200 => error_in_200(vendor, id),
             Fault::ErrorFirstFrame | Fault::ErrorAfterLifecycle if !ask.stream => error_in_200(vendor, id),
-            _ => Self::of_model(vendor, ask, None, pace, Some(fault), id),
+            _ => Self::of_model(question, None, pace, Some(fault), id),
         }
     }
 }
@@ -235,7 +242,7 @@ impl Answer {
 fn headers(vendor: Vendor, kind: &str, id: u64) -> Vec<(String, String)> {
     let name = match vendor {
         Vendor::Anthropic => "request-id",
-        Vendor::OpenAi => "x-request-id",
+        Vendor::OpenAi | Vendor::Responses => "x-request-id",
     };
     vec![("content-type".to_owned(), kind.to_owned()), (name.to_owned(), format!("req_fake{id:08}"))]
 }
@@ -244,7 +251,7 @@ fn error_in_200(vendor: Vendor, id: u64) -> Answer {
     let message = "The server had an error while processing your request.";
     let body = match vendor {
         Vendor::Anthropic => anthropic::error(500, message, id),
-        Vendor::OpenAi => openai::error(500, "", None, None, message),
+        Vendor::OpenAi | Vendor::Responses => openai::error(500, "", None, None, message),
     };
     Answer::json(200, vendor, &body, id)
 }
@@ -254,7 +261,7 @@ fn context_overflow(vendor: Vendor, id: u64) -> Answer {
         Vendor::Anthropic => {
             Answer::anthropic_error(400, "prompt is too long: 250000 tokens > 200000 maximum", id)
         }
-        Vendor::OpenAi => {
+        Vendor::OpenAi | Vendor::Responses => {
             let message = "This model's maximum context length is 128000 tokens. However, your messages resulted in 250000 tokens.";
             let body = openai::error(400, "", Some("context_length_exceeded"), Some("messages"), message);
             Answer::json(400, vendor, &body, id)

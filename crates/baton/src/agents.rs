@@ -1,0 +1,158 @@
+//! Turns the agents of a checked configuration into those that the engine runs, and shows them.
+//!
+//! - Start with [`crew`] and [`explain`].
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use baton_config::{Agents, Budget, Config, HandoffTool, NoteKind};
+use baton_engine::{Agent, AgentBudget, Crew, StructuredForm};
+use baton_model::Tool;
+use baton_run::{ErrandWay, ToolForm, Way};
+use baton_tools::{FileAccess, Filesystem};
+use serde_json::{Value, json};
+
+use crate::output::{json as print_json, line, problem};
+
+/// The agents as the engine runs them.
+pub(crate) fn crew(agents: &Agents) -> Crew {
+    let place = |name: &str| agents.agents.iter().position(|agent| agent.name == name);
+    let agent = |agent: &baton_config::Agent| Agent {
+        name: agent.name.clone(),
+        description: agent.description.clone(),
+        instruction: agent.instruction.clone(),
+        models: agent.models.iter().map(|model| (model.name.clone(), model.settings.clone())).collect(),
+        policy: Arc::clone(&agent.policy),
+        ways: agent
+            .handoffs
+            .iter()
+            .filter_map(|edge| {
+                let way = Way {
+                    to: place(&edge.agent)?,
+                    description: edge.description.clone(),
+                    returns: edge.returns,
+                    instructions: edge.additional_instructions.clone(),
+                };
+                Some((way, edge.enabled_if.as_ref().map(|condition| Arc::clone(&condition.rule))))
+            })
+            .collect(),
+        errands: agent
+            .sub_agents
+            .iter()
+            .filter_map(|edge| {
+                let (tool, description) = (edge.tool.clone(), edge.description.clone());
+                Some(ErrandWay { to: place(&edge.agent)?, tool, description })
+            })
+            .collect(),
+        forced: agent.force_handoff.as_deref().and_then(place),
+        form: match agent.handoff_tool {
+            HandoffTool::Handoff => ToolForm::Handoff,
+            HandoffTool::TransferTo => ToolForm::TransferTo,
+        },
+        servers: agent.servers.iter().map(|server| (server.name.clone(), server.tools.clone())).collect(),
+        folders: agent
+            .folders
+            .iter()
+            .map(|folder| {
+                let access = if folder.write { FileAccess::Write } else { FileAccess::Read };
+                Filesystem::new(folder.roots.clone(), access, folder.tools.as_deref())
+            })
+            .collect(),
+        client_tools: agent.client_tools.clone(),
+        max_turns: agent.max_iterations,
+        budget: budget(agent.budget),
+        structured_output: agent.structured_output.as_ref().map(|form| StructuredForm {
+            name: form.name.clone(),
+            description: form.description.clone(),
+            schema: form.schema.clone(),
+            strict: form.strict,
+        }),
+    };
+    Crew { agents: agents.agents.iter().map(agent).collect(), budget: budget(agents.budget) }
+}
+
+const fn budget(budget: Budget) -> AgentBudget {
+    AgentBudget { cost: budget.max_cost, tokens: budget.max_tokens, time: budget.max_time }
+}
+
+/// `baton explain --agent`: what an agent is told, and which tools it is offered beside the client's.
+pub(crate) fn explain(config: &Config, name: &str, json: bool) -> ExitCode {
+    let crew = crew(&config.agents);
+    let Some((place, agent)) = crew.named(name.strip_prefix("agent/").unwrap_or(name)) else {
+        let names: Vec<&str> = crew.agents.iter().map(|agent| agent.name.as_str()).collect();
+        let there = if names.is_empty() { "the file has none".to_owned() } else { names.join(", ") };
+        problem(&format!("there is no agent `{name}`; {there}"));
+        return ExitCode::FAILURE;
+    };
+    let team = crew.team();
+    let told = agent.told(&team.section(place));
+    let tools: Vec<(String, String)> = team
+        .tools(place)
+        .into_iter()
+        .map(|tool| match tool {
+            Tool::Function { name, description, .. } => (name, description.unwrap_or_default()),
+            Tool::Vendor { name, .. } => (name, String::new()),
+        })
+        .chain(
+            agent
+                .folders
+                .iter()
+                .flat_map(Filesystem::tools)
+                .map(|tool| (tool.name.clone(), tool.description.clone().unwrap_or_default())),
+        )
+        .collect();
+    let models: Vec<&str> = agent.models.iter().map(|(name, _)| name.as_str()).collect();
+    let servers: Vec<String> = agent
+        .servers
+        .iter()
+        .map(|(name, only)| {
+            only.as_ref().map_or_else(|| name.clone(), |only| format!("{name} ({})", only.join(", ")))
+        })
+        .collect();
+    if json {
+        print_json(&json!({
+            "agent": agent.name,
+            "models": models,
+            "policy": agent.policy.reference.name,
+            "instruction": told,
+            "tools": tools.iter().map(|(name, about)| json!({ "name": name, "description": about })).collect::<Vec<_>>(),
+            "mcp_servers": servers,
+        }));
+        return ExitCode::SUCCESS;
+    }
+    line(&format!("agent/{}", agent.name));
+    line(&format!("  models       {}", models.join(", ")));
+    line(&format!("  policy       {}", agent.policy.reference.name));
+    line("  instruction");
+    told.lines().for_each(|text| line(format!("    {text}").trim_end()));
+    line("  tools, beside the client's");
+    for (name, about) in &tools {
+        let mut lines = about.lines();
+        line(format!("    {name}: {}", lines.next().unwrap_or_default()).trim_end());
+        lines.for_each(|text| line(&format!("      {text}")));
+    }
+    for server in servers {
+        line(&format!("    those of the server {server}"));
+    }
+    ExitCode::SUCCESS
+}
+
+/// The load report, without what is as it should be.
+pub(crate) fn remarks(config: &Config) -> impl Iterator<Item = String> {
+    let notes = config.agents.report.iter().filter(|note| note.kind != NoteKind::Honoured);
+    notes.map(ToString::to_string)
+}
+
+/// The whole load report.
+pub(crate) fn report(config: &Config) -> Vec<Value> {
+    let row = |note: &baton_config::LoadNote| {
+        let (line, column) = match note.place {
+            baton_config::Place::Line { line, column } => (Some(line), Some(column)),
+            _ => (None, None),
+        };
+        json!({
+            "line": line, "column": column, "path": note.path, "kind": note.kind.as_str(), "message": note.message,
+        })
+    };
+    config.agents.report.iter().map(row).collect()
+}
