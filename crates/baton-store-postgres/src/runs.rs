@@ -184,8 +184,9 @@ impl RunStore for PostgresStore {
             }
             if !changes.is_empty() {
                 write_steps(&mut transaction, &changes).await?;
-                transaction.commit().await.map_err(|error| state_error("write a step", error))?;
             }
+            // Without changes too: a transaction that is dropped keeps its locks until the connection is used again.
+            transaction.commit().await.map_err(|error| state_error("write a step", error))?;
             Ok(stepped)
         })
     }
