@@ -1,4 +1,4 @@
-//! Tools of MCP servers that the gateway runs: on both surfaces, streamed and not.
+//! Tools of MCP servers that the gateway runs: on all surfaces, streamed and not.
 
 mod leaving;
 mod rules;
@@ -21,7 +21,7 @@ async fn with_server(mcp: &Mcp, more: &str) -> Fixture {
     talking(["oai/fake", "ant/fake"], Vec::new(), &config).await
 }
 
-/// Two surfaces, streamed and not, over upstreams of both dialects.
+/// All surfaces, streamed and not, over upstreams of two dialects.
 fn everywhere() -> impl Iterator<Item = ((Surface, bool), &'static str)> {
     super::handoff::WAYS.into_iter().flat_map(|way| ["oai/fake", "ant/fake"].map(|model| (way, model)))
 }
