@@ -22,7 +22,6 @@ mod read;
 mod rename;
 mod restore;
 mod shared;
-mod structured;
 mod wire;
 mod word;
 
@@ -35,7 +34,6 @@ pub use losses::{Feature, LOSSES, Loss};
 pub use marks::{Marks, ObservedTransfer, conversation_marks, observed_transfers};
 pub use rename::{rename_answer, rename_event};
 pub use restore::{GivenCall, restore_calls};
-pub use structured::{AnswerStream, AnswerTool, Misfit, by_tool};
 pub use wire::{
     AnswerContext, DecodeError, EncodeTarget, Encoded, ErrorBody, Observation, StreamOptions, StreamUsage,
 };

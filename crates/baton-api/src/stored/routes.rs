@@ -36,9 +36,22 @@ pub(crate) fn routes() -> Router<ApiState> {
     ["", "/v1"].into_iter().fold(Router::new(), |routes, front| {
         let one = format!("{front}/responses/{{id}}");
         routes
-            .route(&format!("{one}/input_items"), get(input_items).fallback(only_get))
-            .route(&format!("{one}/cancel"), post(cancel).fallback(only_post))
-            .route(&one, get(retrieve).delete(delete).fallback(get_or_delete))
+            .route(
+                &format!("{one}/input_items"),
+                get(input_items)
+                    .fallback(|engine, gate, named, request| other("GET", engine, gate, named, request)),
+            )
+            .route(
+                &format!("{one}/cancel"),
+                post(cancel)
+                    .fallback(|engine, gate, named, request| other("POST", engine, gate, named, request)),
+            )
+            .route(
+                &one,
+                get(retrieve).delete(delete).fallback(|engine, gate, named, request| {
+                    other("GET, DELETE", engine, gate, named, request)
+                }),
+            )
     })
 }
 
@@ -245,33 +258,6 @@ fn not_there(id: ResponseId) -> ApiError {
 
 async fn finish(request: RequestId, answer: impl Future<Output = Result<Response, ApiError>>) -> Response {
     answer.await.unwrap_or_else(|error| error.into_response_as(Dialect::OpenaiResponses, request))
-}
-
-async fn only_get(
-    engine: State<Arc<Engine>>,
-    gate: State<Arc<Gate>>,
-    named: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Response {
-    other("GET", engine, gate, named, request).await
-}
-
-async fn only_post(
-    engine: State<Arc<Engine>>,
-    gate: State<Arc<Gate>>,
-    named: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Response {
-    other("POST", engine, gate, named, request).await
-}
-
-async fn get_or_delete(
-    engine: State<Arc<Engine>>,
-    gate: State<Arc<Gate>>,
-    named: Result<Path<String>, PathRejection>,
-    request: Request,
-) -> Response {
-    other("GET, DELETE", engine, gate, named, request).await
 }
 
 /// Another method than those of a route.

@@ -59,10 +59,7 @@ pub(super) struct CallItem<'a> {
 impl CallItem<'_> {
     /// The arguments as JSON text; `None` where there are none.
     pub(super) fn arguments_text(&self) -> Option<String> {
-        let raw = self.arguments?.get();
-        let text =
-            if raw.starts_with('"') { serde_json::from_str(raw).unwrap_or_default() } else { raw.to_owned() };
-        Some(text).filter(|text: &String| !text.is_empty())
+        crate::openai::arguments_text(self.arguments?)
     }
 }
 
