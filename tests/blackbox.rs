@@ -21,7 +21,9 @@ mod blackbox {
     mod policy;
     mod process;
     mod root;
+    mod runs;
     mod secrets;
+    #[path = "../seeds/cases.rs"]
     mod seeds;
     mod support;
     mod v1;

@@ -1,21 +1,20 @@
-//! Agents: the cases of the seeds, played through the program against scripted models. Each agent's model is named
-//! after it, so that what an upstream saw tells which agent asked.
+//! Agents, played through the program against scripted models. Each agent's model is named after it, so that what an
+//! upstream saw tells which agent asked. The cases of the seeds stand in `tests/seeds`.
 
+pub(super) mod background;
 mod configured;
-mod delegated;
-mod handed;
-mod returned;
+pub(super) mod handed;
+mod hook;
+pub(super) mod returned;
+pub(super) mod stepped;
 
 use baton_testkit::fake::{Seen, Step};
 use serde_json::{Value, json};
 
+pub(super) use super::handoff::WAYS;
 use super::handoff::{Surface, asked, calls, decisions, saw, scripted, tools_of, user};
 use super::support::{Answer, Fixture};
 use super::v1::answers::Said;
-
-/// What a surface can be asked by, streamed and not.
-const WAYS: [(Surface, bool); 4] =
-    [(Surface::Chat, false), (Surface::Chat, true), (Surface::Messages, false), (Surface::Messages, true)];
 
 /// The agents of a file, each with a model of this provider: `{p}` stands for it.
 fn cast(agents: &str, provider: &str) -> String {
@@ -23,7 +22,7 @@ fn cast(agents: &str, provider: &str) -> String {
 }
 
 /// A server with these agents whose upstream says this, turn by turn.
-async fn stage(agents: &str, provider: &str, turns: Vec<Step>) -> Fixture {
+pub(super) async fn stage(agents: &str, provider: &str, turns: Vec<Step>) -> Fixture {
     let config = cast(agents, provider);
     if provider == "oai" {
         scripted(turns, Vec::new(), &config).await
@@ -33,35 +32,35 @@ async fn stage(agents: &str, provider: &str, turns: Vec<Step>) -> Fixture {
 }
 
 /// The requests that an agent's model got.
-fn asked_of(fixture: &Fixture, provider: &str, agent: &str) -> Vec<Value> {
+pub(super) fn asked_of(fixture: &Fixture, provider: &str, agent: &str) -> Vec<Value> {
     saw(fixture, &format!("{provider}/fake-{agent}")).iter().map(Seen::json).collect()
 }
 
 /// The names of the tools that an agent was offered, in its first turn.
-fn offered_to(fixture: &Fixture, provider: &str, agent: &str) -> Vec<String> {
+pub(super) fn offered_to(fixture: &Fixture, provider: &str, agent: &str) -> Vec<String> {
     tools_of(&saw(fixture, &format!("{provider}/fake-{agent}"))[0])
 }
 
 /// A call of the tool that hands over.
-fn handoff(agent: &str, reason: &str) -> (String, Value) {
+pub(super) fn handoff(agent: &str, reason: &str) -> (String, Value) {
     ("handoff".to_owned(), json!({ "agent": agent, "reason": reason }))
 }
 
 /// A call of the tool that gives a task.
-fn task(agent: &str, task: &str) -> (String, Value) {
+pub(super) fn task(agent: &str, task: &str) -> (String, Value) {
     ("transfer_task".to_owned(), json!({ "agent": agent, "task": task, "expected_output": "a line" }))
 }
 
-fn one(call: (String, Value)) -> Step {
+pub(super) fn one(call: (String, Value)) -> Step {
     calls(vec![call])
 }
 
-async fn ask(fixture: &Fixture, way: (Surface, bool), agent: &str, text: &str) -> (Answer, Said) {
+pub(super) async fn ask(fixture: &Fixture, way: (Surface, bool), agent: &str, text: &str) -> (Answer, Said) {
     asked(&fixture.baton, way, json!({ "model": format!("agent/{agent}"), "messages": user(text) })).await
 }
 
 /// The run behind an answer, a line for each decision: kind, code, agents.
-async fn plot(fixture: &Fixture, answer: &Answer) -> Vec<String> {
+pub(super) async fn plot(fixture: &Fixture, answer: &Answer) -> Vec<String> {
     let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let all = decisions(fixture, answer).await;
     all.iter()
@@ -74,6 +73,13 @@ async fn plot(fixture: &Fixture, answer: &Answer) -> Vec<String> {
 }
 
 /// The text of an answer, without the blank lines between hops.
-fn text_of(said: &Said) -> String {
+pub(super) fn text_of(said: &Said) -> String {
     said.text.replace("\n\n", "")
+}
+
+/// Waits until the server has counted a pattern so often.
+pub(super) async fn counted(fixture: &Fixture, pattern: &str, agent: &str, count: u32) {
+    let line = format!("baton_agent_patterns_total{{pattern=\"{pattern}\",agent=\"{agent}\"}} {count}\n");
+    let metrics = fixture.baton.get("/metrics").await.expect(200);
+    assert!(metrics.text().contains(&line), "no {line} in {}", metrics.text());
 }

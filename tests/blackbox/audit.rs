@@ -1,5 +1,7 @@
 //! `baton audit`: what was recorded is shown, checked and handed out, with a server and without.
 
+mod content;
+
 use std::path::Path;
 
 use rustix::process::Signal;

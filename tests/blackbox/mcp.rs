@@ -1,5 +1,6 @@
 //! Tools of MCP servers that the gateway runs: on all surfaces, streamed and not.
 
+mod endpoint;
 mod leaving;
 mod rules;
 mod run_tools;

@@ -77,7 +77,10 @@ fn the_document_is_served_as_the_command_prints_it() {
             for (method, operation) in methods.as_object().expect("methods") {
                 assert!(operation["operationId"].is_string(), "{method} {path}");
                 for (status, response) in operation["responses"].as_object().expect("responses") {
-                    let content = response["content"].as_object().expect("content");
+                    let Some(content) = response["content"].as_object() else {
+                        assert_eq!(status, "202", "{method} {path} {status} has no body");
+                        continue;
+                    };
                     // Of what is passed on as it is, nothing can be foretold.
                     for (_, body) in content.iter().filter(|(kind, _)| *kind != "*/*") {
                         assert!(

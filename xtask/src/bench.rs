@@ -9,6 +9,7 @@
 //! - `instant` is an upstream that answers at once, `10 ms` one behind which a sync can hide.
 
 mod audit;
+mod claude;
 mod handoff;
 mod history;
 
@@ -24,6 +25,7 @@ use crate::place::{Place, Profile, on_path, run};
 use crate::postgres::Postgres;
 
 pub(crate) use audit::audit;
+pub(crate) use claude::claude;
 pub(crate) use handoff::handoff;
 pub(crate) use history::history;
 

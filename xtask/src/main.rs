@@ -91,6 +91,18 @@ enum Task {
         #[arg(long, default_value_t = 1_000)]
         cases: u64,
     },
+    /// Send secrets in every form through a gateway that captures content, and look for them everywhere.
+    Redaction {
+        /// How many.
+        #[arg(long, default_value_t = 10_000)]
+        secrets: u64,
+    },
+    /// Have captured texts erased, and look for them everywhere.
+    Erase {
+        /// How many.
+        #[arg(long, default_value_t = 1_000)]
+        texts: u64,
+    },
     /// Damage a journal at every byte of its end and at random bits, and look what it starts with.
     Torn {
         /// How many bits.
@@ -110,6 +122,9 @@ enum Task {
         /// Against the fake upstream only.
         #[arg(long)]
         direct: bool,
+        /// Also those that `cargo xtask test` leaves out, because of what they install.
+        #[arg(long, conflicts_with = "direct")]
+        all: bool,
     },
     /// Run the checks of the MCP client against servers of the official SDKs.
     Mcp,
@@ -163,6 +178,18 @@ enum Bench {
         /// Seconds of each measurement.
         #[arg(long, default_value_t = 5)]
         secs: u32,
+    },
+    /// Translations: an OpenAI client before an Anthropic upstream and the other way round, and what one event takes.
+    Claude {
+        /// Seconds of each measurement.
+        #[arg(long, default_value_t = 5)]
+        secs: u32,
+        /// Fail when a translation takes more than 3 % more instructions than are kept.
+        #[arg(long, conflicts_with = "keep")]
+        check: bool,
+        /// Keep the counts of this run.
+        #[arg(long)]
+        keep: bool,
     },
     /// A store full of decisions: the first page of every question, usage and hand-overs of a month, and
     /// the bytes of a decision, while more arrive.
@@ -228,12 +255,10 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Bench { what: Bench::Verify { entries } } => evidence::verify(&place, *entries),
         Task::Bench { what: Bench::Restart { bytes } } => evidence::restart(&place, *bytes),
         Task::Bench { what: Bench::Plan { check, keep } } => {
-            let kept = match (check, keep) {
-                (_, true) => plan_bench::Kept::Replaced,
-                (true, false) => plan_bench::Kept::Checked,
-                (false, false) => plan_bench::Kept::Shown,
-            };
-            plan_bench::plan(&place, kept)
+            plan_bench::plan(&place, plan_bench::Kept::of(*check, *keep))
+        }
+        Task::Bench { what: Bench::Claude { secs, check, keep } } => {
+            bench::claude(&place, *secs, plan_bench::Kept::of(*check, *keep))
         }
         Task::Openapi { check: true } => openapi::check(&place),
         Task::Openapi { check: false } => openapi::write(&place),
@@ -242,13 +267,22 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Kill { rounds } => suite::kill(&place, *rounds),
         Task::Outage { secs } => outage::outage(&place, *secs),
         Task::Tamper { cases } => evidence::tamper(&place, *cases),
+        Task::Redaction { secrets } => evidence::redaction(&place, *secrets),
+        Task::Erase { texts } => evidence::erase(&place, *texts),
         Task::Torn { flips } => evidence::torn(&place, *flips),
         Task::Replay => suite::replay(&place),
         Task::Synced { answers } => match synced::synced(&place, *answers)? {
             steps::Went::Through => Ok(()),
             steps::Went::Skipped(why) => anyhow::bail!(why),
         },
-        Task::Sdk { direct } => sdk::run(&place, !direct),
+        Task::Sdk { direct, all } => {
+            let which = match (direct, all) {
+                (true, _) => sdk::Which::Direct,
+                (false, false) => sdk::Which::Ordinary,
+                (false, true) => sdk::Which::All,
+            };
+            sdk::run(&place, which)
+        }
         Task::Mcp => mcp::check(&place),
         Task::Conform => conform::run(&place),
         Task::RoutingTrain { data, out, check } => {

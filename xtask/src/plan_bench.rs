@@ -1,7 +1,7 @@
-//! Measures what deciding costs: instructions, which are the same on a busy machine, and CPU time.
+//! Measures what deciding and translating cost: instructions, which are the same on a busy machine, and CPU time.
 //!
 //! Each part is run twice under `callgrind`, with few rounds and with more: the difference is the
-//! rounds' own. The counts are kept in `crates/baton-policy/benches/plan.json`; a change beyond
+//! rounds' own. The counts are kept in the crate's `benches`; a change beyond
 //! [`NOISE_PERMILLE`] is said, and with `--check` fails when it is for the worse.
 //!
 //! - The counts belong to one compiler and one kind of processor: keep them anew when either changes.
@@ -16,28 +16,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::place::{Place, on_path, run, run_quietly};
 
-/// Where the counts are kept.
-const KEPT: &str = "crates/baton-policy/benches/plan.json";
-
 /// What may differ for no reason of ours, in thousandths.
 const NOISE_PERMILLE: u64 = 30;
 
 /// One thing that is measured.
-struct Part {
-    mode: &'static str,
+pub(crate) struct Part {
+    pub(crate) mode: &'static str,
     /// Rounds of the second run under the instruction counter; the first has a tenth of it.
-    rounds: u64,
+    pub(crate) rounds: u64,
     /// The most CPU time that an issue allows for one, in nanoseconds.
-    bar_nanos: Option<u64>,
+    pub(crate) bar_nanos: Option<u64>,
 }
 
-const PARTS: [Part; 5] = [
-    Part { mode: "plan-20-10", rounds: 2_000, bar_nanos: Some(20_000) },
-    Part { mode: "plan-1000", rounds: 100, bar_nanos: Some(1_000_000) },
-    Part { mode: "features-100k", rounds: 500, bar_nanos: Some(40_000) },
-    Part { mode: "rules-10", rounds: 2_000, bar_nanos: None },
-    Part { mode: "scorer-1k", rounds: 2_000, bar_nanos: None },
-];
+/// A program that runs each of its parts as often as it is told.
+pub(crate) struct Program {
+    pub(crate) package: &'static str,
+    pub(crate) example: &'static str,
+    /// Where the counts are kept.
+    pub(crate) kept: &'static str,
+    pub(crate) parts: &'static [Part],
+}
+
+const PLAN: Program = Program {
+    package: "baton-policy",
+    example: "plan_cost",
+    kept: "crates/baton-policy/benches/plan.json",
+    parts: &[
+        Part { mode: "plan-20-10", rounds: 2_000, bar_nanos: Some(20_000) },
+        Part { mode: "plan-1000", rounds: 100, bar_nanos: Some(1_000_000) },
+        Part { mode: "features-100k", rounds: 500, bar_nanos: Some(40_000) },
+        Part { mode: "rules-10", rounds: 2_000, bar_nanos: None },
+        Part { mode: "scorer-1k", rounds: 2_000, bar_nanos: None },
+    ],
+};
 
 /// How a count stands to the one that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +70,17 @@ pub(crate) enum Kept {
     Replaced,
 }
 
+impl Kept {
+    /// By the switches of a command.
+    pub(crate) const fn of(check: bool, keep: bool) -> Self {
+        match (check, keep) {
+            (_, true) => Self::Replaced,
+            (true, false) => Self::Checked,
+            (false, false) => Self::Shown,
+        }
+    }
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Counts {
@@ -66,32 +88,29 @@ struct Counts {
     instructions: BTreeMap<String, u64>,
 }
 
-/// Measures every part and prints a table.
+/// Measures every part of deciding and prints a table.
 pub(crate) fn plan(place: &Place, kept: Kept) -> anyhow::Result<()> {
+    count(place, &PLAN, kept)
+}
+
+/// Measures every part of a program and prints a table.
+pub(crate) fn count(place: &Place, of: &Program, kept: Kept) -> anyhow::Result<()> {
     ensure!(on_path("valgrind").is_some(), "valgrind is not installed: it counts the instructions");
-    run(&mut place.cargo(&[
-        "build",
-        "--release",
-        "-p",
-        "baton-policy",
-        "--example",
-        "plan_cost",
-        "--locked",
-    ]))?;
-    let program = place.target.join("release/examples/plan_cost");
-    let file = place.root.join(KEPT);
+    run(&mut place.cargo(&["build", "--release", "-p", of.package, "--example", of.example, "--locked"]))?;
+    let program = place.target.join("release/examples").join(of.example);
+    let file = place.root.join(of.kept);
     let before = read(&file)?;
     let mut now = Counts::default();
     let mut worse = Vec::new();
-    println!("{:<14} {:>13} {:>13} {:>7} {:>9} {:>9}", "", "instructions", "kept", "", "CPU µs", "bar µs");
-    for part in &PARTS {
+    println!("{:<26} {:>13} {:>13} {:>7} {:>9} {:>9}", "", "instructions", "kept", "", "CPU µs", "bar µs");
+    for part in of.parts {
         let count = instructions(&program, part)?;
         let nanos = cpu_nanos(&program, part)?;
         let was = before.instructions.get(part.mode).copied();
         let standing = standing(was, count);
         let micros = |nanos: u64| format!("{}.{:01}", nanos / 1_000, nanos % 1_000 / 100);
         println!(
-            "{:<14} {count:>13} {:>13} {:>7} {:>9} {:>9}",
+            "{:<26} {count:>13} {:>13} {:>7} {:>9} {:>9}",
             part.mode,
             was.map_or_else(|| "-".to_owned(), |was| was.to_string()),
             word(standing),

@@ -2,11 +2,12 @@
 //!
 //! The first proves the fake and the scripts; only then does the second say something about
 //! the gateway. Each script runs over a provider of either older dialect, those of the Responses API over
-//! a provider of it and on a built-in model too. Those of [`pools`] come last: what they ask for, only
-//! the gateway gives.
+//! a provider of it and on a built-in model too. Those of [`libraries`] are told what they must be given.
+//! Those of [`pools`] come last: what they ask for, only the gateway gives.
 //!
 //! - Start with [`run`].
 
+mod libraries;
 mod pools;
 
 use std::net::SocketAddr;
@@ -33,14 +34,29 @@ struct Server<'a> {
     embedding: &'a str,
 }
 
-/// Builds what is needed and runs every script.
-pub(crate) fn run(place: &Place, with_gateway: bool) -> anyhow::Result<()> {
+/// Which scripts are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that need no gateway.
+    Direct,
+    /// Those of `cargo xtask test`.
+    Ordinary,
+    /// Those that are too large for it as well.
+    All,
+}
+
+/// Builds what is needed and runs the scripts.
+pub(crate) fn run(place: &Place, which: Which) -> anyhow::Result<()> {
+    let with_gateway = which != Which::Direct;
     let mut steps = Steps::default();
     let packages: &[&str] =
         if with_gateway { &["-p", "baton", "-p", "baton-testkit"] } else { &["-p", "baton-testkit"] };
     let build = [&["build", "--bins"], packages].concat();
     if steps.step("build", || run_command(&mut place.cargo(&build))) {
         all(place, &mut steps, Profile::Dev, with_gateway);
+        if which == Which::All {
+            steps.step("deepagents, against the gateway", || pools::deepagents(place, Profile::Dev));
+        }
     }
     steps.close()
 }
@@ -76,6 +92,9 @@ pub(crate) fn all(place: &Place, steps: &mut Steps, profile: Profile, with_gatew
                 )
             });
         }
+    }
+    steps.step("libraries over a scripted upstream", || libraries::run(place, profile, with_gateway));
+    if with_gateway {
         steps.step("SDKs that hand over, against the gateway", || pools::run(place, profile));
     }
 }

@@ -17,6 +17,7 @@ pub(crate) fn all(place: &Place) -> anyhow::Result<()> {
     python(place, "a")?;
     python(place, "b")?;
     python(place, "c")?;
+    python(place, "d")?;
     node(place)?;
     mcp_servers(place).map(drop)
 }
@@ -62,6 +63,13 @@ pub(crate) fn node(place: &Place) -> anyhow::Result<PathBuf> {
     packages(place, "node", &place.root.join("tests/sdk/node"))
 }
 
+/// A folder with the npm packages of `tests/sdk/deepagents` and the scripts that use them.
+pub(crate) fn deepagents(place: &Place) -> anyhow::Result<PathBuf> {
+    let folder = packages(place, "deepagents", &place.root.join("tests/sdk/deepagents"))?;
+    copy_scripts(&place.root.join("tests/sdk/node"), &folder)?;
+    Ok(folder)
+}
+
 /// A folder with the npm packages that `source` pins, and with the scripts of `source`.
 fn packages(place: &Place, name: &str, source: &Path) -> anyhow::Result<PathBuf> {
     let folder = place.tools().join(name);
@@ -75,14 +83,19 @@ fn packages(place: &Place, name: &str, source: &Path) -> anyhow::Result<PathBuf>
             .current_dir(&folder);
         run_quietly(&mut npm).map(drop)
     })?;
-    // A script finds its packages in the folders above its own.
+    copy_scripts(source, &folder)?;
+    Ok(folder)
+}
+
+/// A script finds its packages in the folders above its own.
+fn copy_scripts(source: &Path, folder: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(source)? {
         let path = entry?.path();
         if let (Some("mjs"), Some(name)) = (path.extension().and_then(|end| end.to_str()), path.file_name()) {
             fs::copy(&path, folder.join(name))?;
         }
     }
-    Ok(folder)
+    Ok(())
 }
 
 /// The npm package that carries the Postgres binaries; answers its `native` folder.

@@ -9,6 +9,7 @@
 //! - **Invariant:** no secret is stored, logged or printed; it is shown once, when it is made.
 //! - **Never here:** HTTP, SQL, status codes, a clock of its own.
 
+mod epochs;
 mod grant;
 mod hash;
 mod issue;
@@ -26,6 +27,7 @@ mod secret;
 mod shelf;
 mod snapshot;
 
+pub use epochs::{EpochError, Epochs, SubjectKey};
 pub use grant::{Exceeds, Grant, UNLIMITED};
 pub use hash::sha256_hex;
 pub use issue::{IssueError, IssuedKey, NewKey};

@@ -49,6 +49,8 @@ pub enum Label {
     Sticky,
     /// The key under which idempotency keys are looked up.
     Idempotency,
+    /// Sealing of the keys to captured content.
+    ContentKeys,
 }
 
 impl Label {
@@ -63,6 +65,7 @@ impl Label {
             Self::Signing => b"baton/v1/signing",
             Self::Sticky => b"baton/v1/sticky",
             Self::Idempotency => b"baton/v1/idempotency",
+            Self::ContentKeys => b"baton/v1/content-keys",
         }
     }
 }
@@ -72,6 +75,10 @@ impl Label {
 pub struct DerivedKey(Secret<[u8; 32]>);
 
 impl DerivedKey {
+    pub(crate) const fn of(bytes: [u8; 32]) -> Self {
+        Self(Secret::new(bytes))
+    }
+
     /// The bytes, for the code that serves the purpose.
     #[must_use]
     pub const fn expose(&self) -> &[u8; 32] {

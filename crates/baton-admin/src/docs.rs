@@ -3,7 +3,7 @@
 
 use utoipa::OpenApi;
 
-use crate::{decisions, export, handoffs, idle, usage};
+use crate::{content, decisions, export, handoffs, idle, usage};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -11,6 +11,7 @@ use crate::{decisions, export, handoffs, idle, usage};
         decisions::list,
         decisions::retrieve,
         decisions::run,
+        content::retrieve,
         export::export,
         handoffs::list,
         usage::page,

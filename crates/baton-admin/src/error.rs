@@ -90,6 +90,18 @@ impl AdminError {
         Self::new(StatusCode::FORBIDDEN, "permission_error", message).with_code("role_not_allowed")
     }
 
+    pub(crate) fn admins_only() -> Self {
+        let message = "what was asked and answered is for keys of the role `admin`";
+        Self::new(StatusCode::FORBIDDEN, "permission_error", message).with_code("role_not_allowed")
+    }
+
+    pub(crate) fn unrecorded() -> Self {
+        let message = "reading content is recorded, and the audit log cannot record at the moment";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "server_error", message)
+            .with_code("audit_unavailable")
+            .later(5)
+    }
+
     pub(crate) fn exports_busy() -> Self {
         let message = "as many exports as may run at once are running";
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", message)

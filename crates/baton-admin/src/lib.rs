@@ -5,8 +5,10 @@
 //!   gateway asks of its other callers. One layer around all routes sees to it.
 //! - **Invariant:** statuses and error bodies are made in `error.rs` and nowhere else.
 //! - **Invariant:** an answer is bounded: a page, a matrix, a number of groups, or a stream that holds one page.
-//! - **Never here:** SQL; what was sealed.
+//! - **Invariant:** what was captured is for the role `admin` alone, and that it was read is recorded.
+//! - **Never here:** SQL, ciphers.
 
+mod content;
 mod decisions;
 mod docs;
 mod error;
@@ -19,6 +21,7 @@ mod router;
 mod state;
 mod usage;
 
+pub use content::{ContentBody, ContentDesk, ContentError, ContentState};
 pub use docs::openapi;
 pub use router::router;
 pub use state::AdminState;

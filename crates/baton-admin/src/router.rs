@@ -7,7 +7,7 @@ use axum::routing::{MethodRouter, any, get};
 use crate::error::AdminError;
 use crate::gate::guard;
 use crate::state::AdminState;
-use crate::{decisions, export, handoffs, idle, usage};
+use crate::{content, decisions, export, handoffs, idle, usage};
 
 /// Everything under `/admin`.
 pub fn router(state: AdminState) -> Router {
@@ -16,6 +16,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/admin/v1/decisions", reading(get(decisions::list)))
         .route("/admin/v1/decisions/export", reading(get(export::export)))
         .route("/admin/v1/decisions/{id}", reading(get(decisions::retrieve)))
+        .route("/admin/v1/decisions/{id}/content", reading(get(content::retrieve)))
         .route("/admin/v1/runs/{id}", reading(get(decisions::run)))
         .route("/admin/v1/handoffs", reading(get(handoffs::list)))
         .route("/admin/v1/usage", reading(get(usage::page)))

@@ -8,6 +8,8 @@ use baton_audit::{AuditQueries, Decisions, FeedbackLog, IdSource};
 use baton_engine::Engine;
 use tokio::sync::Semaphore;
 
+use crate::content::ContentDesk;
+
 /// So many exports run at once: each holds a page in memory, and reads as fast as its reader.
 const EXPORTS: usize = 4;
 
@@ -21,6 +23,7 @@ pub struct AdminState {
     pub(crate) queries: Arc<dyn AuditQueries>,
     pub(crate) engine: Arc<Engine>,
     pub(crate) exports: Arc<Semaphore>,
+    pub(crate) contents: Option<Arc<dyn ContentDesk>>,
 }
 
 impl AdminState {
@@ -34,7 +37,14 @@ impl AdminState {
         engine: Arc<Engine>,
     ) -> Self {
         let (ids, exports) = (engine.ids().clone(), Arc::new(Semaphore::new(EXPORTS)));
-        Self { keys, ids, decisions, feedback, queries, engine, exports }
+        Self { keys, ids, decisions, feedback, queries, engine, exports, contents: None }
+    }
+
+    /// Lets administrators read what was captured.
+    #[must_use]
+    pub fn with_contents(mut self, contents: Arc<dyn ContentDesk>) -> Self {
+        self.contents = Some(contents);
+        self
     }
 }
 

@@ -38,10 +38,23 @@ pub(crate) fn read(
     body: Bytes,
 ) -> Result<Ask, ApiError> {
     let body = RawObject::parse(body)?;
+    let byok = byok(&body, principal, headers)?;
+    read_as(surface, request, caller(principal), byok, headers, query, body)
+}
+
+/// Reads a body that this caller sent, be it long ago.
+pub(crate) fn read_as(
+    surface: Surface,
+    request: RequestId,
+    caller: Caller,
+    byok: Option<Byok>,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: RawObject,
+) -> Result<Ask, ApiError> {
     let mut ignored = not_followed(&body);
     let mut own = own(&body, headers, &mut ignored)?;
     let (mut providers, mut wishes) = wishes(&body, &mut own, &mut ignored)?;
-    let byok = byok(&body, principal, headers)?;
     let Named { models, settings } = models(&body, byok.as_ref())?;
     handoff::respell(&models.names, &mut wishes);
     let handoff = handoff::read(surface.dialect, &body, settings, &mut wishes, &mut ignored)?;
@@ -53,7 +66,7 @@ pub(crate) fn read(
         request,
         dialect: surface.dialect,
         surface: surface.path,
-        caller: caller(principal),
+        caller,
         models,
         stream,
         forward: forwarded(headers),
@@ -67,10 +80,13 @@ pub(crate) fn read(
         run_tools: runs_tools(&body)?,
         task: own.task,
         variables: own.variables,
+        context: own.context,
         strict,
         byok,
         ignored,
         explain: explain(headers),
+        kept: None,
+        within: None,
         body,
     })
 }

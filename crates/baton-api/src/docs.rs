@@ -21,10 +21,13 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::openapi::{ContentBuilder, Header, Ref, RefOr};
 use utoipa::{Modify, OpenApi};
 
-pub(crate) use self::schema::{ChatRequest, CountRequest, MessagesRequest, ResponsesRequest};
+pub(crate) use self::schema::{
+    ChatRequest, CountRequest, MessagesRequest, ResponsesRequest, RunEvents, RunList, RunObject, RunOutputs,
+    RunRequest,
+};
 
 use crate::error::type_word;
-use crate::{chat, decisions, feedback, messages, models, pass, responses, route, status, stored};
+use crate::{chat, decisions, feedback, mcp, messages, models, pass, responses, route, runs, status, stored};
 
 /// The document.
 #[derive(OpenApi)]
@@ -49,6 +52,13 @@ use crate::{chat, decisions, feedback, messages, models, pass, responses, route,
         decisions::retrieve,
         feedback::create,
         route::route,
+        mcp::endpoint,
+        runs::routes::create,
+        runs::routes::list,
+        runs::routes::retrieve,
+        runs::routes::cancel,
+        runs::routes::tool_outputs,
+        runs::routes::events,
         pass::forward,
         status::healthz,
         status::readyz,
@@ -58,6 +68,7 @@ use crate::{chat, decisions, feedback, messages, models, pass, responses, route,
     components(schemas(schema::OpenaiError, schema::AnthropicError, schema::AnyError)),
     tags(
         (name = "answers", description = "Answers of models"),
+        (name = "runs", description = "Work that outlives its request"),
         (name = "models", description = "What a key may use"),
         (name = "decisions", description = "Why an answer came from where it came"),
         (name = "passed on", description = "What Baton has no surface for"),
@@ -215,6 +226,18 @@ const NO_RESPONSE: Row = row(
     "No such stored response of the caller's; or an id that Baton did not give, and no provider for it.",
     "there is no response `resp_019356aa00007000800000000000000a`",
 );
+const NO_RUN: Row = row(
+    StatusCode::NOT_FOUND,
+    Some("not_found"),
+    "No such run of the caller's.",
+    "there is no run `run_019356aa00007000800000000000000b`",
+);
+const NOT_WAITING: Row = row(
+    StatusCode::CONFLICT,
+    Some("run_not_waiting"),
+    "The run does not wait for its caller.",
+    "the run does not wait for tool outputs: it is `completed`",
+);
 const STALLED: Row = row(
     StatusCode::REQUEST_TIMEOUT,
     Some("request_timeout"),
@@ -337,6 +360,34 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
     const ONE_DECISION: [&Row; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &NO_DECISION, &INTERNAL, &UNAVAILABLE];
     const ONE_RESPONSE: [&Row; 6] =
         [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &NO_RESPONSE, &INTERNAL, &UNAVAILABLE];
+    const ONE_RUN: [&Row; 6] =
+        [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &NO_RUN, &INTERNAL, &UNAVAILABLE];
+    const ANSWERING_A_RUN: [&Row; 11] = [
+        &INVALID_MEMBER,
+        &UNAUTHENTICATED,
+        &FORBIDDEN,
+        &NO_RUN,
+        &NOT_WAITING,
+        &STALLED,
+        &TOO_LARGE,
+        &ENCODED,
+        &TOO_MANY,
+        &INTERNAL,
+        &UNAVAILABLE,
+    ];
+    const BEGINNING: [&Row; 11] = [
+        &INVALID,
+        &UNMET,
+        &UNAUTHENTICATED,
+        &FORBIDDEN,
+        &NO_MODEL,
+        &STALLED,
+        &TOO_LARGE,
+        &ENCODED,
+        &TOO_MANY,
+        &INTERNAL,
+        &UNAVAILABLE,
+    ];
     const JUDGING: [&Row; 9] = [
         &INVALID_MEMBER,
         &UNAUTHENTICATED,
@@ -358,6 +409,10 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
             Some((Speaks::One(Dialect::OpenaiResponses), &ONE_RESPONSE))
         }
         "messages.count_tokens" => Some((Speaks::One(Dialect::AnthropicMessages), &ANSWERING)),
+        "runs.create" => Some((Speaks::AsAsked, &BEGINNING)),
+        "runs.list" => Some((Speaks::AsAsked, &READING)),
+        "runs.retrieve" | "runs.cancel" | "runs.events" => Some((Speaks::AsAsked, &ONE_RUN)),
+        "runs.tool_outputs" => Some((Speaks::AsAsked, &ANSWERING_A_RUN)),
         "models.list" | "decisions.list" => Some((Speaks::AsAsked, &READING)),
         "models.retrieve" => Some((Speaks::AsAsked, &ONE_MODEL)),
         "decisions.retrieve" => Some((Speaks::AsAsked, &ONE_DECISION)),

@@ -13,7 +13,7 @@ use axum::response::Response;
 use baton_access::AuthError;
 use baton_audit::{BadParameter, IdSource, candidate_rows};
 use baton_dialect::{DecodeError, ErrorBody, encode_error};
-use baton_engine::{Head, Refusal, RefusalKind};
+use baton_engine::{Head, Refusal, RefusalKind, RunFault};
 use baton_model::{Dialect, FaultKind, JsonError, RawObject, RequestId};
 use baton_policy::{Candidate, Row};
 use bytes::Bytes;
@@ -112,6 +112,29 @@ impl ApiError {
         error
     }
 
+    pub(crate) fn conflict(message: impl Into<String>, code: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, message).code(code)
+    }
+
+    pub(crate) fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// The same with a name in its message as the caller knows it.
+    pub(crate) fn renamed(mut self, from: &str, to: &str) -> Self {
+        self.message = self.message.replace(from, to);
+        self
+    }
+
+    pub(crate) fn with_code(self, code: &str) -> Self {
+        self.code(code)
+    }
+
+    pub(crate) fn param(&self) -> Option<&str> {
+        self.param.as_deref()
+    }
+
     pub(crate) fn not_yet_visible() -> Self {
         let mut error = Self::new(
             StatusCode::NOT_FOUND,
@@ -136,6 +159,14 @@ impl ApiError {
 
     pub(crate) fn no_previous(message: impl Into<String>) -> Self {
         Self::invalid(message, Some("previous_response_id")).code("previous_response_not_found")
+    }
+
+    /// The item at this place is only named, and not kept.
+    pub(crate) fn no_item(i: usize) -> Self {
+        let message = format!(
+            "`input[{i}]` names an item that is not kept: send the item itself, or go on from a response that is stored"
+        );
+        Self::invalid(message, Some(&format!("input[{i}].id"))).code("item_not_found")
     }
 
     /// The same for a client who did not send the first so many items of the input.
@@ -192,8 +223,19 @@ impl ApiError {
         .code("internal")
     }
 
+    /// The same for a run that is stored.
+    pub(crate) fn into_fault(self) -> RunFault {
+        let word = || type_word(Dialect::OpenaiChat, self.status, None).to_owned();
+        RunFault { code: self.code.clone().unwrap_or_else(word), message: self.message, param: self.param }
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The stable word for what went wrong, where there is one.
+    pub(crate) fn code_word(&self) -> Option<&str> {
+        self.code.as_deref()
     }
 
     /// The response, in a dialect.

@@ -175,6 +175,8 @@ fn surface_of(path: &str) -> &'static str {
         "/messages/count_tokens" => "/v1/messages/count_tokens",
         "/responses" => "/v1/responses",
         "/healthz" | "/readyz" | "/metrics" => "status",
+        "/mcp" => "/mcp",
+        _ if below == "/runs" || below.starts_with("/runs/") => "/v1/runs",
         _ if below.starts_with("/responses/") => "/v1/responses",
         _ if below.starts_with("/models") => "/v1/models",
         _ if below.starts_with("/decisions") => "/v1/decisions",

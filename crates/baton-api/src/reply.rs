@@ -17,7 +17,7 @@ use crate::ahead::ahead;
 use crate::error::ApiError;
 
 pub(crate) static DECISION_ID: HeaderName = HeaderName::from_static("x-baton-decision-id");
-static RUN_ID: HeaderName = HeaderName::from_static("x-baton-run-id");
+pub(crate) static RUN_ID: HeaderName = HeaderName::from_static("x-baton-run-id");
 static MODEL: HeaderName = HeaderName::from_static("x-baton-model");
 static PROVIDER: HeaderName = HeaderName::from_static("x-baton-provider");
 static POLICY: HeaderName = HeaderName::from_static("x-baton-policy");

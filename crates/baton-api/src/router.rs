@@ -15,7 +15,7 @@ use crate::front::Front;
 use crate::repeat::Repeats;
 use crate::stored::Shelf;
 use crate::surface::by_headers;
-use crate::{ApiState, decisions, docs, feedback, messages, models, pass, route, status, stored};
+use crate::{ApiState, decisions, docs, feedback, mcp, messages, models, pass, route, runs, status, stored};
 
 /// What another crate has beside these routes.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ pub fn router(state: ApiState, beside: Beside) -> Front {
         .route("/v1/decisions/{id}", get(decisions::retrieve).fallback(only_get))
         .route("/v1/decisions/{id}/feedback", post(feedback::create).fallback(only_post))
         .route("/v1/route", post(route::route).fallback(only_post))
+        .route("/mcp", post(mcp::endpoint).fallback(only_post))
         .route("/healthz", get(status::healthz).fallback(only_get))
         .route("/readyz", get(status::readyz).fallback(only_get))
         .route("/metrics", get(status::metrics).fallback(only_get))
@@ -56,6 +57,7 @@ pub fn router(state: ApiState, beside: Beside) -> Front {
         .nest("/v1", answers)
         .merge(own)
         .merge(stored::routes::routes())
+        .merge(runs::routes::routes())
         .route("/v1/{*rest}", any(pass::forward))
         .fallback(nothing_here)
         .with_state(state)

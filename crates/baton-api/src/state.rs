@@ -9,7 +9,7 @@ use baton_net::tasks::Tasks;
 use baton_state::{Idempotency, Responses};
 
 use crate::stored::Shelf;
-use crate::{FeedbackDesk, Gate};
+use crate::{FeedbackDesk, Gate, RunDesk};
 
 /// The parts that surfaces take their own few from.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct ApiState {
     pub idempotency: Arc<Idempotency>,
     /// The responses that can be read again, where they are stored.
     pub responses: Option<Arc<Responses>>,
+    /// Where runs are taken in and carried out.
+    pub runs: RunDesk,
     /// Where requests run that outlive the connection they came by.
     pub tasks: Tasks,
     /// Reads decisions back.
@@ -90,5 +92,11 @@ impl FromRef<ApiState> for Arc<dyn StatusSource> {
 impl FromRef<ApiState> for Shelf {
     fn from_ref(state: &ApiState) -> Self {
         Self::new(state.responses.clone())
+    }
+}
+
+impl FromRef<ApiState> for RunDesk {
+    fn from_ref(state: &ApiState) -> Self {
+        state.runs.clone()
     }
 }

@@ -1,7 +1,7 @@
 //! Stored responses: a request goes on from an earlier one, and its answer can be asked for again.
 //!
 //! Before the engine, the conversation behind `previous_response_id` is put in front of the request's own
-//! `input`. Behind it, what Baton wrote is stored before the client sees its end. What a provider wrote is
+//! `input`, and items of stored responses where it names them. Behind it, what Baton wrote is stored before the client sees its end. What a provider wrote is
 //! passed on untouched: that provider keeps it, and its ids are not ours.
 //!
 //! - Start with [`Shelf::answer`].
@@ -10,6 +10,7 @@
 //! - **Never here:** how long responses are kept, and how they are sealed.
 
 mod events;
+mod references;
 pub(crate) mod routes;
 
 use std::borrow::Cow;
@@ -66,7 +67,7 @@ async fn begin(responses: &Arc<Responses>, engine: &Engine, ask: &mut Ask) -> Re
     let body = &ask.body;
     let text = |key| body.read::<Cow<'_, str>>(key).ok().flatten();
     let principal = ask.caller.principal.clone();
-    let keep = Keep {
+    let mut keep = Keep {
         responses: Arc::clone(responses),
         id: ResponseId::of(ask.request),
         subject: Subject::of(&principal, text("safety_identifier").as_deref(), text("user").as_deref()),
@@ -77,10 +78,15 @@ async fn begin(responses: &Arc<Responses>, engine: &Engine, ask: &mut Ask) -> Re
     };
     let mut edits = Vec::new();
     let mut before = 0;
+    if let Some(input) = references::resolve(responses, &keep.principal, &keep.input).await? {
+        keep.input = input.clone();
+        edits.push(("input", Some(input)));
+    }
     if let Some(previous) = keep.previous {
         let conversation = responses.conversation(&keep.principal, previous).await.map_err(refused)?;
         let (count, input) = continued(&conversation, &keep.input)?;
         before = count;
+        edits.retain(|(key, _)| *key != "input");
         edits.push(("input", Some(input)));
         edits.push(("previous_response_id", None));
     }
@@ -101,7 +107,7 @@ fn is_for_its_own_dialect(engine: &Engine, ask: &Ask) -> bool {
     ask.models.names.iter().all(|name| {
         let provider = catalog.model(name).map(|entry| entry.target.provider);
         let upstream = provider.and_then(|provider| catalog.upstream(&provider));
-        upstream.is_some_and(|upstream| upstream.dialect() == ask.dialect)
+        upstream.is_some_and(|upstream| upstream.speaks(ask.dialect))
     })
 }
 
@@ -111,10 +117,7 @@ fn continued(conversation: &[StoredResponse], own: &Bytes) -> Result<(usize, Byt
     let mut given = Vec::new();
     for response in conversation {
         given.extend(response.input.iter().cloned());
-        given.extend(items::of_output(response.id, &response.body).map_err(|error| {
-            tracing::error!(error = %error, "a stored response cannot be read");
-            unavailable()
-        })?);
+        given.extend(items::of_output(response.id, &response.body).map_err(|error| unreadable(&error))?);
     }
     let own = own.trim_ascii();
     let own = match own.first() {
@@ -301,6 +304,11 @@ fn refused(error: ChainError) -> ApiError {
 fn failed(error: &StateError) -> ApiError {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::error!(error = %error, cause, "stored responses cannot be read or changed");
+    unavailable()
+}
+
+fn unreadable(error: &items::ItemError) -> ApiError {
+    tracing::error!(error = %error, "a stored response cannot be read");
     unavailable()
 }
 

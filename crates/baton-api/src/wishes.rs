@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;
+use baton_engine::variables;
 use baton_model::{NanoUsd, ProviderName, RawObject};
 use baton_policy::{Constraints, DeclaredTask, Need, Order, ProviderPreferences, Variable, Wishes};
 use serde::Deserialize;
@@ -18,6 +19,8 @@ use crate::gate::text;
 pub(crate) const MOST: usize = 32;
 /// The longest name or text among them.
 const LONGEST: usize = 256;
+/// The most bytes of a context, as JSON.
+const MOST_CONTEXT: usize = 16 * 1024;
 
 /// Baton's own object in a body.
 #[derive(Debug, Default)]
@@ -30,6 +33,7 @@ pub(crate) struct Own {
     pub(crate) constraints: Constraints,
     pub(crate) task: Option<DeclaredTask>,
     pub(crate) variables: BTreeMap<String, Variable>,
+    pub(crate) context: serde_json::Map<String, Value>,
 }
 
 /// Reads `baton`, and the headers that stand for parts of it.
@@ -55,7 +59,10 @@ pub(crate) fn own(body: &RawObject, headers: &HeaderMap, ignored: &mut Vec<Strin
                 own.order = words.collect::<Result<_, _>>()?;
             }
             ("constraints", Value::Object(limits)) => own.constraints = constraints(limits, ignored)?,
-            ("context", Value::Object(variables)) => own.variables = context(variables)?,
+            ("context", Value::Object(members)) => {
+                own.variables = context(&members)?;
+                own.context = members;
+            }
             (known, _) if KNOWN.contains(&known) => return Err(wrong_form(known)),
             (other, _) => ignored.push(format!("baton.{}", short(other))),
         }
@@ -139,30 +146,17 @@ fn needs(value: &Value) -> Option<Vec<Need>> {
     Some(needs)
 }
 
-fn context(variables: serde_json::Map<String, Value>) -> Result<BTreeMap<String, Variable>, ApiError> {
+/// The variables of a context: what of it is short and plain. Agents see the rest as well.
+fn context(members: &serde_json::Map<String, Value>) -> Result<BTreeMap<String, Variable>, ApiError> {
     let form = || {
-        wrong("baton.context", &format!("an object of at most {MOST} short texts, numbers and truth values"))
+        let form = format!("an object of at most {MOST} members, {MOST_CONTEXT} bytes of JSON together");
+        wrong("baton.context", &form)
     };
-    if variables.len() > MOST {
+    let size = serde_json::to_vec(members).map_or(usize::MAX, |bytes| bytes.len());
+    if members.len() > MOST || size > MOST_CONTEXT || members.keys().any(|name| name.len() > LONGEST) {
         return Err(form());
     }
-    variables
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| {
-            let variable = match value {
-                Value::Bool(value) => Variable::Bool(value),
-                Value::String(text) if text.len() <= LONGEST => Variable::Text(text),
-                Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                    (Some(number), _) => Variable::Int(number),
-                    (None, Some(number)) => Variable::Float(number),
-                    (None, None) => return Err(form()),
-                },
-                _ => return Err(form()),
-            };
-            if name.len() > LONGEST { Err(form()) } else { Ok((name, variable)) }
-        })
-        .collect()
+    Ok(variables(members).collect())
 }
 
 /// `provider`, as `OpenRouter` defines it.

@@ -11,6 +11,8 @@ mod records;
 mod reports;
 mod upkeep;
 
+pub use records::stored_contents;
+
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;

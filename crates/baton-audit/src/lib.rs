@@ -13,6 +13,7 @@ mod block;
 mod chain;
 mod clock;
 mod columns;
+mod content;
 mod copy;
 mod database;
 mod decisions;
@@ -47,8 +48,12 @@ pub use block::{Block, BlockError};
 pub use chain::{CheckpointKey, CheckpointSigner, Hash, HashError, KeyError, SeedError};
 pub use clock::{Clock, IdSource, SystemClock, utc};
 pub use columns::{AskedRow, Column, ColumnKind, Columns, Rows, RowsKind, TagRow, Value};
+pub use content::{
+    ContentColumns, ContentHead, ContentKeys, ContentRow, ContentStore, Forgotten, StoredContent,
+    SubjectKeyColumns, SubjectKeyRow, content_row, subject_key_row,
+};
 pub use copy::{Copied, CopyError, copy};
-pub use database::{Command, Database, Query, Transaction};
+pub use database::{Command, Database, Query, Transaction, stored_contents};
 pub use decisions::{DecisionPage, DecisionView, Decisions, DecisionsError, Lookup, OutcomeView, RunView};
 pub use explain::{sentence, table, verdict_text};
 pub use export::{CSV_HEADER, Exporter, ReadExportError, csv_line};
@@ -60,11 +65,11 @@ pub use journal::{
 pub use params::{BadParameter, Filters, PageParams, Params, RangeParams, word};
 pub use question::{BOOT_ENDED, Question, Words, question_of};
 pub use record::{
-    Boot, ChainHead, Change, Checkpoint, CorrectTarget, Decision, DecisionKind, Document, Dropped, Feedback,
-    HandoffNote, Labels, Outcome, OutcomeStatus, PackageNote, Record, Shadow, ShadowResult, SigningKey,
-    ToolNote, UsageSource,
+    Boot, ChainHead, Change, Checkpoint, Content, ContentPart, CorrectTarget, Decision, DecisionKind,
+    Document, Dropped, Erased, Feedback, HandoffNote, Labels, Outcome, OutcomeStatus, PackageNote, Record,
+    Shadow, ShadowResult, SigningKey, StepNote, ToolNote, UsageSource,
 };
-pub use redact::redact;
+pub use redact::{BadPattern, Redactor, SecretKind, redact};
 pub use relay::{Relay, RelayHealth, RelayOptions};
 pub use replay::{NotReplayable, Replay, Replayer, WhatIf, choose};
 pub use row::{Batch, DecisionRow, DroppedRow, FeedbackRow, OutcomeRow};

@@ -36,6 +36,10 @@ pub enum Record {
     Dropped(Dropped),
     /// Another key signs from now on.
     SigningKey(SigningKey),
+    /// What was asked or answered, sealed for whom it concerns.
+    Content(Box<Content>),
+    /// What was kept of somebody is erased.
+    Erased(Erased),
 }
 
 impl Record {
@@ -53,6 +57,8 @@ impl Record {
             Self::Feedback(feedback) => feedback.at_ms,
             Self::Dropped(dropped) => dropped.at_ms,
             Self::SigningKey(key) => key.at_ms,
+            Self::Content(content) => content.at_ms,
+            Self::Erased(erased) => erased.at_ms,
         }
     }
 
@@ -213,6 +219,9 @@ pub struct Decision {
     /// The tools that the gateway ran for the turn before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolNote>,
+    /// The steps of agents that were done since the decision before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepNote>,
     /// Parameters that the target cannot carry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped_parameters: Vec<String>,
@@ -282,6 +291,34 @@ pub struct ToolNote {
     /// The size of its result.
     pub bytes: u64,
     /// SHA-256 of what the model was told, in hex digits.
+    pub hash: String,
+}
+
+/// A step of an agent that was done before a hand-over or at its end, without what it was told and what it said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StepNote {
+    /// Whose step.
+    pub agent: String,
+    /// `before_handoff` or `on_end`.
+    pub point: String,
+    /// Which of them, from 0.
+    pub step: u64,
+    /// What it does: `set`, `push`, `prepend`, `append`, `instructions`, `veto_if`, `tool`, `webhook`.
+    pub kind: String,
+    /// `done`, `skipped`, `vetoed`, or `failed`.
+    pub result: String,
+    /// Why it failed: a stable word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// How long it took, in microseconds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub took_us: u64,
+    /// The size of what it brought.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bytes: u64,
+    /// SHA-256 of that, in hex digits.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub hash: String,
 }
 
@@ -526,4 +563,66 @@ pub struct SigningKey {
     pub previous: String,
     /// Ed25519 by the key before, over the canonical text of the fields before it, base64.
     pub signature: String,
+}
+
+/// What was asked or answered, without secrets that are known by their form, sealed.
+///
+/// The chain covers the sealed bytes. They are opened by a key of the subject and the epoch, which the store
+/// alone has: without it they say nothing but their length.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Of which decision.
+    pub decision: DecisionId,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Which side of it.
+    pub part: ContentPart,
+    /// Whose it is, as erasing names it.
+    pub subject: String,
+    /// Under whose key of the subject it is sealed.
+    pub epoch: String,
+    /// The envelope, base64.
+    pub sealed: String,
+}
+
+/// A side of an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContentPart {
+    /// What the client asked.
+    Request,
+    /// What the attempt answered, as far as it came.
+    Answer,
+}
+
+impl ContentPart {
+    /// The word as it is recorded.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Answer => "answer",
+        }
+    }
+}
+
+/// What was kept of a subject is erased: counts, and who did it. Nothing of what it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erased {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Who: `key_…` or `cli`.
+    pub actor: String,
+    /// Whose content.
+    pub subject: String,
+    /// Captured requests and answers. Their sealed bytes stay in the log; the keys to them are gone.
+    pub contents: u64,
+    /// Keys of the subject that were destroyed.
+    pub keys: u64,
+    /// Stored responses.
+    pub responses: u64,
+    /// Runs.
+    pub runs: u64,
+    /// Answers that were kept for repeats with an idempotency key.
+    pub answers: u64,
 }

@@ -19,6 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::block::BlockError;
+use crate::content::ContentKeys;
 use crate::frame;
 use crate::journal::{Failpoint, Journal, JournalError, Mark, ReadLimit, Receipt, Stretch};
 use crate::row::Batch;
@@ -72,6 +73,7 @@ pub struct RelayHealth {
 pub struct Relay {
     journal: Arc<Journal>,
     store: Arc<dyn AuditStore>,
+    contents: Option<Arc<dyn ContentKeys>>,
     options: RelayOptions,
     position: Mutex<Position>,
     entries: AtomicU64,
@@ -139,6 +141,7 @@ impl Relay {
         Self {
             journal,
             store,
+            contents: None,
             options,
             position: Mutex::default(),
             entries: AtomicU64::new(0),
@@ -147,6 +150,13 @@ impl Relay {
             at_once: AtomicUsize::new(options.batch_entries),
             asked: StdMutex::default(),
         }
+    }
+
+    /// Gives the store the keys of content before the content.
+    #[must_use]
+    pub fn with_contents(mut self, contents: Arc<dyn ContentKeys>) -> Self {
+        self.contents = Some(contents);
+        self
     }
 
     /// Moves entries until `stop` is ready.
@@ -275,6 +285,9 @@ impl Relay {
         };
         let read = self.prepare(stretch, known).await?;
         if let Some(batch) = &read.batch {
+            if let Some(contents) = self.contents.as_ref().filter(|_| !batch.contents.is_empty()) {
+                self.answered(contents.settle(&batch.contents)).await?;
+            }
             self.journal.failpoints().reach(Failpoint::MidRelay)?;
             self.commit(batch).await?;
             self.journal.failpoints().reach(Failpoint::AfterRelayBeforeAck)?;
@@ -283,6 +296,9 @@ impl Relay {
         position.mark = Some(read.end);
         self.failures.store(0, Ordering::Relaxed);
         self.journal.release(read.end)?;
+        if let Some(contents) = &self.contents {
+            contents.moved(boot, read.last_seq);
+        }
         Ok(if read.is_full { Step::Full } else { Step::Part })
     }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::block::{Block, BlockError};
 use crate::chain::Hash;
+use crate::content::ContentRow;
 use crate::frame;
 use crate::{Boot, CorrectTarget, DecisionKind, Document, Dropped, Feedback, OutcomeStatus, Record};
 
@@ -147,6 +148,8 @@ pub struct Batch {
     pub feedback: Vec<FeedbackRow>,
     /// What retention is about to drop.
     pub dropped: Vec<DroppedRow>,
+    /// Where sealed content stands. It goes into the store with its keys, before the batch.
+    pub contents: Vec<ContentRow>,
 }
 
 /// A signed statement of what retention is about to drop, and where it stands.
@@ -177,9 +180,18 @@ impl Batch {
             derived.add(frame.seq, frame.payload);
         }
         derived.join();
-        let Derived { begun, clean_stop_ms, decisions, outcomes, documents, feedback, dropped, .. } = derived;
-        let boot = begun;
-        Ok(Self { block, boot, clean_stop_ms, decisions, outcomes, documents, feedback, dropped })
+        let Derived {
+            begun: boot,
+            clean_stop_ms,
+            decisions,
+            outcomes,
+            documents,
+            feedback,
+            dropped,
+            contents,
+            ..
+        } = derived;
+        Ok(Self { block, boot, clean_stop_ms, decisions, outcomes, documents, feedback, dropped, contents })
     }
 }
 
@@ -194,6 +206,7 @@ pub(crate) struct Derived {
     pub(crate) documents: Vec<Document>,
     pub(crate) feedback: Vec<FeedbackRow>,
     pub(crate) dropped: Vec<DroppedRow>,
+    contents: Vec<ContentRow>,
 }
 
 impl Derived {
@@ -207,6 +220,7 @@ impl Derived {
             documents: Vec::new(),
             feedback: Vec::new(),
             dropped: Vec::new(),
+            contents: Vec::new(),
         }
     }
 
@@ -232,7 +246,11 @@ impl Derived {
                 Ok(Record::Dropped(dropped)) => {
                     self.dropped.push(DroppedRow::new(&dropped, self.boot, seq, text));
                 }
-                Ok(Record::Change(_) | Record::Checkpoint(_) | Record::SigningKey(_)) | Err(_) => {}
+                Ok(Record::Content(content)) => {
+                    self.contents.push(ContentRow::new(&content, self.boot, seq));
+                }
+                Ok(Record::Change(_) | Record::Checkpoint(_) | Record::SigningKey(_) | Record::Erased(_))
+                | Err(_) => {}
             }
         }
     }

@@ -41,6 +41,7 @@ pub(crate) fn decision(number: u64) -> Record {
         shadow: None,
         handoff: None,
         tools: Vec::new(),
+        steps: Vec::new(),
         dropped_parameters: Vec::new(),
         ignored_parameters: Vec::new(),
         labels: Labels::default(),

@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 
 use crate::{
     CorrectTarget, DecisionKind, DecisionPage, DecisionView, Feedback, HandoffNote, Labels, Outcome,
-    OutcomeView, RunView, Shadow, UsageSource, sentence, utc,
+    OutcomeView, RunView, Shadow, StepNote, UsageSource, sentence, utc,
 };
 
 pub use schema::{CorrectTargetSchema, FeaturesSchema, ReasonSchema};
-use schema::{HandoffSchema, LabelsSchema, ShadowSchema, UsageSchema, VerdictSchema};
+use schema::{HandoffSchema, LabelsSchema, ShadowSchema, StepSchema, UsageSchema, VerdictSchema};
 
 /// A page of decisions, newest first.
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,6 +90,10 @@ pub struct DecisionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<HandoffSchema>)]
     handoff: Option<Box<HandoffNote>>,
+    /// The steps of agents that were done since the decision before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<StepSchema>)]
+    steps: Vec<StepNote>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped_parameters: Vec<String>,
     /// What a version on trial would have chosen, where one is planned with beside.
@@ -294,6 +298,7 @@ impl From<DecisionView> for DecisionBody {
             config: decision.config,
             // Sealed until somebody opens it.
             handoff: decision.handoff.map(|note| Box::new(HandoffNote { said: None, ..*note })),
+            steps: decision.steps,
             dropped_parameters: decision.dropped_parameters,
             shadow: decision.shadow,
             ignored_parameters: decision.ignored_parameters,

@@ -12,6 +12,7 @@ use baton_policy::{Policy, RuleSet};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::config::WebhookSettings;
 use crate::mistake::Place;
 
 /// All agents, and what was read of them.
@@ -66,6 +67,76 @@ pub struct Agent {
     pub budget: Budget,
     /// The form that its answers have to have.
     pub structured_output: Option<StructuredOutput>,
+    /// What is done before the conversation is handed over to it.
+    pub before_handoff: Vec<Step>,
+    /// What is done when it has given its last answer.
+    pub on_end: Vec<Step>,
+    /// Whether it may have those to whom it gives tasks work while it goes on.
+    pub background: bool,
+    /// Whether its description does not say what it is for.
+    pub vague: bool,
+}
+
+/// What is done before a hand-over or at an end, and what if it cannot be.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What is done.
+    pub action: StepAction,
+    /// How long it may take.
+    pub deadline: Duration,
+    /// What if it fails.
+    pub on_error: OnError,
+}
+
+/// What if a step fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnError {
+    /// The hand-over does not happen.
+    #[default]
+    Veto,
+    /// Nothing.
+    GoOn,
+}
+
+/// What a step does. Texts may have places such as `{{context.user}}`.
+#[derive(Clone, Debug)]
+pub enum StepAction {
+    /// Sets members of the context, by paths with dots.
+    Set(Vec<(String, Value)>),
+    /// Adds to lists in the context.
+    Push(Vec<(String, Value)>),
+    /// Puts a message in front of the conversation.
+    Prepend(String),
+    /// Puts a message behind it.
+    Append(String),
+    /// Tells the agent this.
+    Instructions(String),
+    /// Forbids the hand-over.
+    VetoIf {
+        /// When.
+        when: Condition,
+        /// What the model is told.
+        why: String,
+    },
+    /// Asks a tool of a server of `mcp_servers`.
+    Tool {
+        /// The server.
+        server: String,
+        /// The tool, as the server names it.
+        tool: String,
+        /// What it is told.
+        arguments: Value,
+        /// Where in the context the result goes.
+        into: Option<String>,
+    },
+    /// Asks a webhook.
+    Webhook {
+        /// Where it is, and what signs what it is told.
+        webhook: WebhookSettings,
+        /// Whether it is told the conversation.
+        conversation: bool,
+    },
 }
 
 /// A model of an agent.

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use baton_audit::SecretKind;
 use baton_model::{ModelName, ProviderName, Secret, Target};
 use baton_policy::{Facts, Knowledge, Policy};
 use baton_run::HandoffMode;
@@ -90,6 +91,13 @@ pub struct Config {
     /// - `max_result`: how much of a result a model gets, `1KiB` to `16MiB`. Default `256KiB`.
     /// - `max_calls`: how many calls one run may make. Default 64.
     pub tools: ToolSettings,
+    /// `mcp_endpoint`: what the tools of the gateway's own MCP server (`POST /mcp`) answer from.
+    pub mcp_endpoint: McpEndpoint,
+    /// `workflows`: steps that a run takes one after the other, side by side, or as voters with a judge, by name.
+    /// Each is written as `sequence`, `parallel` or `consensus`; `context` declares its variables. Default: none.
+    ///
+    /// They are kept as they are written, because a request may bring one of its own that names them.
+    pub workflows: Vec<(String, serde_json::Value)>,
     /// `agents`: roles that clients name as `agent/<name>`, in the shape and words of Docker Agent, and `budget`:
     /// what each of their runs may use. Default: none.
     ///
@@ -143,6 +151,8 @@ pub struct Provider {
     ///   the environment.
     /// - `base_url`: used as given. Needed unless the name is that of a preset.
     /// - `dialect`: `openai_chat` or `anthropic_messages`. Needed unless the name is that of a preset.
+    /// - `responses`: whether a provider of `openai_chat` answers `/responses` too. Default: `true` for the preset
+    ///   `openai` at its own address.
     /// - `models`: the names it serves; `["*"]`, the default, is any.
     /// - `headers`: sent with every call.
     /// - `auth`: how the key is sent: `bearer`, `x-api-key`, or the name of a header. Default: as the
@@ -194,6 +204,36 @@ pub struct Route {
     /// `handoff`: who may hand a conversation from one model of the pool to another: nobody (`off`), the
     /// model that has it (`model`), the rules of the policy (`rules`), or `both`. Default `off`.
     pub handoff: HandoffMode,
+}
+
+/// What the tools of `POST /mcp` answer from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct McpEndpoint {
+    /// `mcp_endpoint.select`: what `select_optimal_model` chooses from: a route, `policy/<name>`, or models.
+    /// Default: `baton/auto`.
+    pub select: Vec<String>,
+    /// `mcp_endpoint.specialists`: who does which kind of work, by its name. Default: `code_review`,
+    /// `creative_expansion`, `fact_checking` and `summarization`; `baton/auto` chooses for one whose model nobody
+    /// here serves.
+    ///
+    /// - `model`: a model, several, a route, `policy/<name>` or `agent/<name>`.
+    /// - `prompt_style`: how it should be asked. `focus`: what it should look at.
+    pub specialists: Vec<Specialist>,
+    /// `mcp_endpoint.otherwise`: which of them does what nobody is for. Default: `summarization`.
+    pub otherwise: String,
+}
+
+/// Who does a kind of work.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Specialist {
+    /// The kind of work.
+    pub name: String,
+    /// The models, in order, or one name for something else.
+    pub models: Vec<String>,
+    /// How it should be asked.
+    pub prompt_style: String,
+    /// What it should look at.
+    pub focus: String,
 }
 
 /// Which web pages may call.
@@ -285,6 +325,33 @@ pub struct Audit {
     pub export: Option<PathBuf>,
     /// `audit.alerts`: who is told when the audit log needs somebody. Default: nobody.
     pub alerts: Option<Alerts>,
+    /// `audit.capture`: what is kept of requests and answers themselves. Default: nothing.
+    pub capture: Option<CaptureSettings>,
+}
+
+/// What is kept of requests and answers themselves, once `audit.capture.content` is `true`.
+///
+/// It is sealed for the end user or the key. Of `keys`, `routes` and `policies` one has to fit; without any of
+/// them, everything does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptureSettings {
+    /// `audit.capture.keys`: ids of keys (`key_...`, `anonymous`) whose requests are kept.
+    pub keys: Vec<String>,
+    /// `audit.capture.routes`: routes, models or agents, as clients name them.
+    pub routes: Vec<String>,
+    /// `audit.capture.policies`: policies that decide where a request goes.
+    pub policies: Vec<String>,
+    /// `audit.capture.redact`: what is taken out by its form before anything is written. Default
+    /// `[keys, email, card, phone]`.
+    pub redact: Vec<SecretKind>,
+    /// `audit.capture.patterns`: regular expressions for what else is taken out. Default: none.
+    pub patterns: Vec<String>,
+    /// `audit.capture.max_bytes`: the most that is kept of a request or of an answer. Default `256KiB`, at
+    /// most `1MiB`.
+    pub max_bytes: u64,
+    /// `audit.capture.keep`: how long content can be opened; `off` for as long as decisions are kept.
+    /// Default `30 days`.
+    pub keep: Option<Duration>,
 }
 
 /// Who is told when the audit log needs somebody, and when.
@@ -320,7 +387,7 @@ pub struct WebhookSettings {
 impl Default for Audit {
     fn default() -> Self {
         let retention = Some(Duration::from_secs(13 * 31 * 86_400));
-        Self { retention, checkpoints: Checkpoints::default(), export: None, alerts: None }
+        Self { retention, checkpoints: Checkpoints::default(), export: None, alerts: None, capture: None }
     }
 }
 

@@ -118,8 +118,16 @@ fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
                 "relay_lag_ms": u64::try_from(alerts.relay_lag.as_millis()).unwrap_or(u64::MAX),
                 "disk_free": alerts.disk_free,
             })),
+            "capture": config.audit.capture.as_ref().map(|capture| json!({
+                "keys": capture.keys, "routes": capture.routes, "policies": capture.policies,
+                "redact": capture.redact.iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
+                "patterns": capture.patterns, "max_bytes": capture.max_bytes,
+                "keep_days": capture.keep.map(|time| time.as_secs() / 86_400),
+            })),
         },
         "mcp_servers": named(config.tools.servers.iter().map(|it| (it.name.clone(), tool_server(it, &secret)))),
+        "mcp_endpoint": config.mcp_endpoint,
+        "workflows": named(config.workflows.iter().cloned()),
         "agents": crate::read::agent::shown(&config.agents),
         "mcp_allow_urls": config.tools.allow_urls.iter().map(UrlPattern::as_str).collect::<Vec<_>>(),
     })
@@ -137,6 +145,7 @@ fn provider(provider: &Provider, secret: impl Fn(&str) -> Value) -> Value {
         .map(|(name, value)| (name.to_string(), secret(&String::from_utf8_lossy(value.as_bytes()))));
     json!({
         "dialect": upstream.dialect.as_str(),
+        "responses": upstream.responses,
         "base_url": upstream.base_url.to_string(),
         "api_keys": upstream.credentials.iter().map(|key| secret(key.expose())).collect::<Vec<_>>(),
         "auth": auth(&upstream.auth),

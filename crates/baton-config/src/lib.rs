@@ -22,11 +22,11 @@ mod watch;
 
 pub use agents::{
     Agent, AgentModel, AgentServer, Agents, Budget, Condition, Folder, HandoffEdge, HandoffTool, LoadNote,
-    NoteKind, StructuredOutput, SubAgent,
+    NoteKind, OnError, Step, StepAction, StructuredOutput, SubAgent,
 };
 pub use config::{
-    Alerts, Audit, Auth, CaFile, Checkpoints, Config, Cors, DEFAULT_POLICY, Database, Journal, Limits,
-    LogFormat, Model, Provider, Route, Telemetry, WebhookSettings,
+    Alerts, Audit, Auth, CaFile, CaptureSettings, Checkpoints, Config, Cors, DEFAULT_POLICY, Database,
+    Journal, Limits, LogFormat, McpEndpoint, Model, Provider, Route, Specialist, Telemetry, WebhookSettings,
 };
 pub use document::policy_version;
 pub use load::{Detected, Env, Flags, Sources, detected_providers};

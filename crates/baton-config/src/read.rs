@@ -23,6 +23,7 @@ mod names;
 mod policy;
 mod provider;
 mod route;
+mod workflow;
 
 /// Where a gateway serves that is told nothing.
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
@@ -63,6 +64,9 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         policies: &policies,
     };
     let agents = agent::agents(reader, &mut top, &around, notes);
+    let known = mcp::Nameable { names: &names, routes: &routes, policies: &policies, agents: &agents };
+    let mcp_endpoint = mcp::endpoint(reader, &mut top, &known);
+    let workflows = workflow::workflows(reader, &mut top, &known);
     model::settle_aliases(&mut models, &routes);
     let cors = read_cors(reader, &mut top);
     let limits = read_limits(reader, &mut top);
@@ -90,6 +94,8 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         stores_responses,
         audit,
         tools,
+        mcp_endpoint,
+        workflows,
         agents,
         digests: Digests { version: String::new(), whole: Secret::new(String::new()) },
     };

@@ -52,7 +52,6 @@ pub(crate) struct Section<'t> {
     span: Span,
     entries: Vec<(&'t Key, &'t Node)>,
     asked: Vec<&'static str>,
-    later: Vec<&'static str>,
 }
 
 /// An entry of a map whose keys are names that the file gives.
@@ -125,13 +124,7 @@ impl<'s> Reader<'s> {
     pub(crate) fn section<'t>(&mut self, at: &At<'t>) -> Option<Section<'t>> {
         let entries = self.map(at)?;
         let entries = entries.into_iter().filter(|(key, _)| self.is_plain_key(key, &at.path)).collect();
-        Some(Section {
-            path: at.path.clone(),
-            span: at.node.span,
-            entries,
-            asked: Vec::new(),
-            later: Vec::new(),
-        })
+        Some(Section { path: at.path.clone(), span: at.node.span, entries, asked: Vec::new() })
     }
 
     /// A map whose keys are names.
@@ -184,8 +177,8 @@ impl<'s> Reader<'s> {
 
     /// Notes every key of a section that nobody asked for.
     pub(crate) fn finish(&mut self, section: Section<'_>) {
-        let Section { path, entries, asked, later, .. } = section;
-        let is_known = |key: &str| asked.contains(&key) || later.contains(&key);
+        let Section { path, entries, asked, .. } = section;
+        let is_known = |key: &str| asked.contains(&key);
         for (key, _) in entries.iter().filter(|(key, _)| !is_known(&key.text)) {
             if self.mistakes.len() >= ENOUGH {
                 return;
@@ -200,19 +193,6 @@ impl<'s> Reader<'s> {
             };
             let key_path = join(&path, &key.text);
             self.wrong_at(key.span, &key_path, Wrong::new("unknown key").hint(hint));
-        }
-    }
-
-    /// Notes a key whose feature is not there yet.
-    pub(crate) fn unsupported(&mut self, section: &mut Section<'_>, key: &'static str) {
-        section.later.push(key);
-        if let Some((key, _)) = section.entries.iter().find(|(found, _)| found.text == key) {
-            let path = join(&section.path, &key.text);
-            self.wrong_at(
-                key.span,
-                &path,
-                Wrong::new("not supported by this version yet").hint("leave it out"),
-            );
         }
     }
 

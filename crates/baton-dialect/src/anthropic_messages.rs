@@ -31,7 +31,7 @@ mod usage;
 use baton_model::Dialect;
 
 pub(crate) use answer::{decode_answer, encode_answer};
-pub(crate) use decode::{decode_messages, decode_request};
+pub(crate) use decode::{decode_messages, decode_request, refuse_what_is_kept};
 pub(crate) use encode::encode_request;
 pub(crate) use error::{decode_error, encode_error};
 pub(crate) use extend::extend_request;
@@ -42,6 +42,9 @@ pub(crate) use stream::{Decoder, Encoder};
 
 /// The dialect of this folder.
 const DIALECT: Dialect = Dialect::AnthropicMessages;
+
+/// The member that names a thread.
+const THREAD: &str = "thread";
 
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ mod model;
 use baton_model::{Answer, Dialect, Fault, FinishReason, RawJson, StreamEvent, Usage};
 use bytes::Bytes;
 
-use crate::{AnswerContext, ErrorBody, StreamOptions, anthropic_messages, openai_chat};
+use crate::{AnswerContext, ChangedStream, ErrorBody, StreamOptions, anthropic_messages, openai_chat};
 
 /// Which calls of a turn a client may see.
 pub trait Gate {
@@ -93,6 +93,22 @@ impl Joiner {
             Lane::Chat(joiner) => joiner.begin(model),
             Lane::Messages(joiner) => joiner.begin(model),
             Lane::Model(joiner) => joiner.begin(upstream, model),
+        }
+    }
+
+    /// This turn's request was changed: its events are changed back. Only the model lane can do that.
+    pub fn change_back(&mut self, changes: ChangedStream) {
+        if let Lane::Model(joiner) = &mut self.lane {
+            joiner.change_back(changes);
+        }
+    }
+
+    /// What changes this turn's events back.
+    #[must_use]
+    pub const fn changes(&self) -> Option<&ChangedStream> {
+        match &self.lane {
+            Lane::Chat(_) | Lane::Messages(_) => None,
+            Lane::Model(joiner) => joiner.changes(),
         }
     }
 

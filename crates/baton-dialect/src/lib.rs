@@ -9,6 +9,7 @@
 
 mod additions;
 mod anthropic_messages;
+mod changed;
 mod citations;
 mod convert;
 mod join;
@@ -18,10 +19,12 @@ mod marks;
 mod openai;
 mod openai_chat;
 mod openai_responses;
+mod param;
 mod read;
 mod rename;
 mod restore;
 mod shared;
+mod structured;
 mod wire;
 mod word;
 
@@ -29,11 +32,15 @@ use baton_model::{Answer, Dialect, Fault, RawObject, Request, StreamEvent};
 use bytes::Bytes;
 
 pub use additions::{Additions, CallTaste, extend_request};
+pub use changed::{Changed, ChangedStream, ToolNames, fitting_names};
 pub use join::{Gate, JoinEnd, JoinLane, Joiner, Show, TurnAnswer, join_answers};
 pub use losses::{Feature, LOSSES, Loss};
 pub use marks::{Marks, ObservedTransfer, conversation_marks, observed_transfers};
-pub use rename::{rename_answer, rename_event};
+pub use openai_responses::answer_of as answer_of_item;
+pub use param::{param_for_client, schema_path};
+pub use rename::{rename_answer, rename_event, response_event_with_id, response_with_id};
 pub use restore::{GivenCall, restore_calls};
+pub use structured::{AnswerStream, AnswerTool, Misfit, Unfit, by_tool, follows_schema};
 pub use wire::{
     AnswerContext, DecodeError, EncodeTarget, Encoded, ErrorBody, Observation, StreamOptions, StreamUsage,
 };
@@ -78,14 +85,15 @@ pub fn decode_request(dialect: Dialect, body: &RawObject) -> Result<Request, Dec
     Ok(request)
 }
 
-/// Refuses a request that names what one provider keeps for its client: an earlier answer, a conversation, an item,
-/// a prompt. Only that provider can answer it.
+/// Refuses a request that names what one provider keeps for its client: an earlier answer, a conversation, a thread,
+/// an item, a prompt. Only that provider can answer it.
 ///
 /// # Errors
 /// [`DecodeError`] with the path of the member that names it.
 pub fn refuse_what_is_kept(dialect: Dialect, body: &RawObject) -> Result<(), DecodeError> {
     match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages => Ok(()),
+        Dialect::OpenaiChat => Ok(()),
+        Dialect::AnthropicMessages => anthropic_messages::refuse_what_is_kept(body),
         Dialect::OpenaiResponses => openai_responses::refuse_what_is_kept(body),
     }
 }

@@ -32,6 +32,7 @@ pub(crate) use answer::{decode_answer, encode_answer, encode_turns};
 pub(crate) use decode::{decode_messages, decode_request, refuse_what_is_kept};
 pub(crate) use encode::encode_request;
 pub(crate) use extend::extend_request;
+pub use item::answer_of;
 pub(crate) use observe::{observe_answer, observe_event};
 pub(crate) use repair::repair_request;
 pub(crate) use stream::{Decoder, Encoder, error_behind};

@@ -24,6 +24,24 @@ pub fn rename_event(dialect: Dialect, data: &Bytes, model: &str) -> Option<Bytes
     }
 }
 
+/// A whole response with this id.
+#[must_use]
+pub fn response_with_id(body: &Bytes, id: &str) -> Option<Bytes> {
+    with_text(body, "id", id)
+}
+
+/// The data of one event of a stream of a response with this id, or nothing where the event does not have it.
+#[must_use]
+pub fn response_event_with_id(event: &str, data: &Bytes, id: &str) -> Option<Bytes> {
+    // `response.created` has the response in it, `response.output_text.delta` only its items.
+    if event.strip_prefix("response.")?.contains('.') {
+        return None;
+    }
+    let outer = RawObject::parse(data.clone()).ok()?;
+    let named = with_text(&outer.get_bytes("response")?, "id", id)?;
+    Some(outer.rewritten(&[("response", Some(named))]).into())
+}
+
 fn rename_inner(data: &Bytes, key: &str, model: &str) -> Option<Bytes> {
     let event = RawObject::parse(data.clone()).ok()?;
     let named = rename(&event.get_bytes(key)?, model)?;
@@ -31,10 +49,15 @@ fn rename_inner(data: &Bytes, key: &str, model: &str) -> Option<Bytes> {
 }
 
 fn rename(body: &Bytes, model: &str) -> Option<Bytes> {
+    with_text(body, "model", model)
+}
+
+/// An object with another text in a member that it has.
+fn with_text(body: &Bytes, key: &str, text: &str) -> Option<Bytes> {
     let object = RawObject::parse(body.clone()).ok()?;
-    object.get("model")?;
-    let name = serde_json::to_vec(model).ok()?;
-    Some(object.rewritten(&[("model", Some(name.into()))]).into())
+    object.get(key)?;
+    let text = serde_json::to_vec(text).ok()?;
+    Some(object.rewritten(&[(key, Some(text.into()))]).into())
 }
 
 #[cfg(test)]
@@ -46,6 +69,21 @@ mod tests {
         let chunk = Bytes::from_static(br#"{"id": "x","model":"gpt","choices":[ ]}"#);
         let renamed = rename_event(Dialect::OpenaiChat, &chunk, "openai/gpt").unwrap();
         assert_eq!(renamed, br#"{"id": "x","model":"openai/gpt","choices":[ ]}"#.as_slice());
+    }
+
+    #[test]
+    fn a_response_has_its_id_where_it_stands_whole() {
+        let created = Bytes::from_static(br#"{"type":"response.created","response":{"model":"g","id":"r"}}"#);
+        let with_id = response_event_with_id("response.created", &created, "resp_1").unwrap();
+        assert_eq!(
+            with_id,
+            br#"{"type":"response.created","response":{"model":"g","id":"resp_1"}}"#.as_slice()
+        );
+        let delta = Bytes::from_static(br#"{"type":"response.output_text.delta","item_id":"r"}"#);
+        assert_eq!(response_event_with_id("response.output_text.delta", &delta, "resp_1"), None);
+        assert_eq!(response_event_with_id("error", &created, "resp_1"), None);
+        let whole = Bytes::from_static(br#"{"id": "r","x": 1.0}"#);
+        assert_eq!(response_with_id(&whole, "resp_1").unwrap(), br#"{"id": "resp_1","x": 1.0}"#.as_slice());
     }
 
     #[test]

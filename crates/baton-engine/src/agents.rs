@@ -4,19 +4,21 @@
 //! - **Invariant:** an agent's instruction stands in front of the client's own, and no other agent sees it.
 //! - **Invariant:** an agent sees its own tools, and of the client's those that it may.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use baton_model::{Dialect, JsonError, ModelName, NanoUsd, RawJson, RawObject};
 use baton_policy::{Actions, Candidate, Context, Inputs, Policy, RuleSet};
-use baton_run::{ErrandWay, Task, Team, TeamAgent, ToolForm, Way};
+use baton_run::{ErrandWay, Task, Team, TeamAgent, ToolForm, Way, fill, names};
 use baton_tools::Filesystem;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::effects::{changed, word};
 use crate::own::own_ask;
+use crate::steps::{Step, looked_up};
 use crate::{Ask, Catalog};
 
 /// How clients name an agent: this, and its name.
@@ -64,6 +66,14 @@ pub struct Agent {
     pub budget: AgentBudget,
     /// The form of its answers.
     pub structured_output: Option<StructuredForm>,
+    /// What is done before the conversation is handed over to it.
+    pub before_handoff: Vec<Step>,
+    /// What is done when it has given its last answer.
+    pub on_end: Vec<Step>,
+    /// Whether it may have those to whom it gives tasks work while it goes on.
+    pub background: bool,
+    /// Whether its description does not say what it is for.
+    pub vague: bool,
 }
 
 /// The form that answers have to have.
@@ -123,7 +133,13 @@ impl Crew {
     }
 
     /// The agents as a team for one request.
-    pub(crate) fn team_for(&self, ask: &Ask, context: Context, offered: Offered) -> Team {
+    pub(crate) fn team_for(
+        &self,
+        ask: &Ask,
+        context: Context,
+        values: &Map<String, Value>,
+        offered: Offered,
+    ) -> Team {
         let tools = crate::plot::tool_names(&ask.body);
         let inputs = about(context);
         let holds = |rule: &RuleSet| rule.first_match(&inputs).is_some();
@@ -132,6 +148,9 @@ impl Crew {
             if offered == Offered::Nothing {
                 member.ways.clear();
                 member.errands.clear();
+            }
+            for way in &mut member.ways {
+                way.instructions = way.instructions.take().map(|text| filled(&text, values));
             }
             member.text_is_final |= crate::plot::demands_json(ask.dialect, &ask.body);
             member
@@ -171,7 +190,14 @@ impl Agent {
             server_tools: Vec::new(),
             text_is_final: self.structured_output.is_some(),
             max_turns: self.max_turns,
+            steps_at_end: !self.on_end.is_empty(),
         }
+    }
+
+    /// Whether another context makes other texts or targets of it.
+    pub(crate) fn looks_at_context(&self) -> bool {
+        let has_places = |text: &str| names(text).any(|name| name.starts_with("context."));
+        has_places(&self.instruction) || self.ways.iter().any(|(_, condition)| condition.is_some())
     }
 
     /// Whether it may see a tool of the client's.
@@ -191,19 +217,20 @@ impl Agent {
     /// What it is told: its instruction, and whom it works with.
     #[must_use]
     pub fn told(&self, section: &str) -> String {
-        match (self.instruction.as_str(), section) {
-            ("", section) => section.to_owned(),
-            (instruction, "") => instruction.to_owned(),
-            (instruction, section) => format!("{instruction}\n\n{section}"),
-        }
+        Told { instruction: &self.instruction, section }.to_string()
     }
 
     /// A request as this agent sends it on.
     ///
     /// # Errors
     /// When the body, changed, is no request any more.
-    pub(crate) fn request(&self, ask: &Ask, section: &str) -> Result<Ask, JsonError> {
-        let told = self.told(section);
+    pub(crate) fn request(
+        &self,
+        ask: &Ask,
+        section: &str,
+        values: &Map<String, Value>,
+    ) -> Result<Ask, JsonError> {
+        let told = Told { instruction: &filled(&self.instruction, values), section }.to_string();
         let told = (!told.is_empty()).then_some(told);
         let with_instruction = changed(ask, &Actions { prepend: told, ..Actions::default() })?;
         let mut ask = with_instruction.map_or_else(|| ask.clone(), |(ask, _)| ask);
@@ -255,6 +282,14 @@ impl Agent {
         Ok(())
     }
 
+    /// The settings for which the request's dialect has no word.
+    pub(crate) fn wordless(&self, ask: &Ask) -> impl Iterator<Item = String> {
+        let settings = self.models.iter().flat_map(|(_, settings)| settings);
+        settings
+            .filter(|(key, _)| word(ask, key).is_none())
+            .map(|(key, _)| format!("agent.{}.{key}", self.name))
+    }
+
     /// The settings of each of its candidates, in the words of the request's dialect.
     pub(crate) fn settings(&self, ask: &Ask, catalog: &Catalog) -> Vec<(Candidate, Vec<(String, RawJson)>)> {
         self.models
@@ -269,6 +304,27 @@ impl Agent {
             })
             .collect()
     }
+}
+
+/// An instruction, and behind it whom the agent works with.
+struct Told<'a> {
+    instruction: &'a str,
+    section: &'a str,
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.instruction)?;
+        if !self.instruction.is_empty() && !self.section.is_empty() {
+            f.write_str("\n\n")?;
+        }
+        f.write_str(self.section)
+    }
+}
+
+/// A text of the configuration with the context put in.
+fn filled(text: &str, values: &Map<String, Value>) -> String {
+    fill(text, &|name: &str| looked_up(values, name))
 }
 
 impl StructuredForm {

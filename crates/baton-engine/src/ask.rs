@@ -1,12 +1,15 @@
 //! A client's request once a surface has read it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use baton_audit::Labels;
 use baton_model::{Dialect, ProviderName, RawJson, RawObject, RequestId, Secret};
 use baton_policy::{DeclaredTask, ProviderPreferences, Variable, Wishes};
 use baton_run::HandoffWishes;
 use http::HeaderMap;
+
+use crate::{Kept, Within};
 
 /// A request for an answer, as every surface hands it in.
 #[derive(Clone, Debug)]
@@ -47,6 +50,8 @@ pub struct Ask {
     pub task: Option<DeclaredTask>,
     /// The client's variables, for rules.
     pub variables: BTreeMap<String, Variable>,
+    /// The context that a run of agents begins with: the variables, and what else the client said there.
+    pub context: serde_json::Map<String, serde_json::Value>,
     /// Refuse what cannot be carried instead of dropping it.
     pub strict: bool,
     /// The client's own provider key.
@@ -55,6 +60,10 @@ pub struct Ask {
     pub ignored: Vec<String>,
     /// How much of the decision the answer should carry.
     pub explain: Explain,
+    /// Where it is written down as it goes, if it is a run of its own.
+    pub kept: Option<Arc<Kept>>,
+    /// The run that it is a step of, where it is one.
+    pub within: Option<Arc<Within>>,
 }
 
 /// Who asks, as far as it matters to a decision.

@@ -2,12 +2,13 @@
 
 use baton_audit::{DecisionKind, Receipt};
 use baton_dialect::{
-    AnswerContext, StreamOptions, decode_answer, encode_answer, observe_answer, rename_answer, repeated,
+    AnswerContext, StreamOptions, Unfit, decode_answer, encode_answer, observe_answer, param_for_client,
+    rename_answer, repeated, response_with_id,
 };
 use baton_model::{Answer, Dialect, Fault, FaultKind, RequestId, Target};
 use baton_net::body::{ReadError, read_to_end};
 use baton_telemetry::genai::attempt_span;
-use baton_upstream::{Call, CallPath, Credential, Upstream, UpstreamBody, UpstreamResponse};
+use baton_upstream::{Call, Credential, Upstream, UpstreamBody, UpstreamResponse};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use http_body_util::BodyExt;
@@ -20,6 +21,7 @@ use crate::explain::{annotate_whole, explanation};
 use crate::flow::Flow;
 use crate::health::Attempted;
 use crate::ledger::{Ended, OpenAttempt, Terms};
+use crate::plot::tool_names;
 use crate::prepare::{Lane, Prepared, prepare};
 use crate::pump::Pump;
 use crate::run::{Choice, Run};
@@ -77,6 +79,8 @@ pub(crate) struct Failed {
     pub(crate) head: Head,
     /// The upstream's error body, where the client speaks its dialect and the error is the client's own.
     pub(crate) body: Option<Bytes>,
+    /// The answer, where it is one that does not follow its schema.
+    pub(crate) unfit: Option<Box<Unfit>>,
 }
 
 impl From<Refusal> for Failure {
@@ -95,10 +99,11 @@ pub(crate) async fn attempt(engine: &Engine, run: &mut Run, choice: &mut Choice)
             Refusal::new(RefusalKind::NoProvider, format!("no provider `{}`", target.provider)).into()
         );
     };
-    let most = choice.candidate.facts.capabilities.max_output_tokens;
+    let can = &choice.candidate.facts.capabilities;
     let leg = run.leg.take();
-    let prepared =
-        prepare(&run.ask, &run.converted, &upstream, target, most, leg.as_deref()).map_err(Refusal::from);
+    let unfit = run.unfit.as_deref();
+    let prepared = prepare(&run.ask, &run.converted, &upstream, target, can, leg.as_deref(), unfit)
+        .map_err(Refusal::from);
     run.leg = leg;
     let prepared = prepared?;
     run.attempts += 1;
@@ -125,7 +130,7 @@ pub(crate) async fn attempt(engine: &Engine, run: &mut Run, choice: &mut Choice)
     let credential = choice.credential.take();
     let index = credential.as_ref().map_or(0, |credential| credential.index);
     let span = attempt_span(target, target.provider.as_str(), run.ask.stream, &decision.id);
-    let open = OpenAttempt::begin(
+    let mut open = OpenAttempt::begin(
         engine,
         decision,
         target.clone(),
@@ -140,13 +145,17 @@ pub(crate) async fn attempt(engine: &Engine, run: &mut Run, choice: &mut Choice)
         span.clone(),
     )
     .map_err(|error| not_recordable(&error))?;
+    if let Some(wanted) = &run.capture {
+        let is_first = run.attempts == 1;
+        open.seen.capturing = Some(wanted.begin(head.decision, &run.ask, prepared.dialect, is_first));
+    }
     engine.outlook.health.note_request(&target.provider);
     let credential = match &run.ask.byok {
         Some(byok) if byok.provider == target.provider => Credential::Byok(byok.key.clone()),
         _ => Credential::Own(index),
     };
     let call = Call {
-        path: CallPath::Answers,
+        path: upstream.answers_in(prepared.dialect),
         body: prepared.body.clone(),
         stream: run.ask.stream,
         forward: run.ask.forward.clone(),
@@ -163,6 +172,7 @@ pub(crate) async fn attempt(engine: &Engine, run: &mut Run, choice: &mut Choice)
         target: target.to_string(),
         note,
         stopping: engine.stopping.clone(),
+        unfit: None,
     };
     sent.carry(call, open).instrument(span).await
 }
@@ -178,6 +188,8 @@ struct Sent<'a> {
     /// What the answer is to say of the decision.
     note: Option<Bytes>,
     stopping: CancellationToken,
+    /// The answer, once it is known not to follow its schema.
+    unfit: Option<Box<Unfit>>,
 }
 
 impl Sent<'_> {
@@ -189,8 +201,13 @@ impl Sent<'_> {
         };
         let carried = match result {
             Err((fault, body)) => {
-                open.fail(&fault);
-                return Err(Failure::Failed(Box::new(Failed { fault, head: self.head, body })));
+                if self.unfit.is_some() {
+                    open.misfit(&fault);
+                } else {
+                    open.fail(&fault);
+                }
+                let unfit = self.unfit;
+                return Err(Failure::Failed(Box::new(Failed { fault, head: self.head, body, unfit })));
             }
             Ok(carried) => carried,
         };
@@ -212,7 +229,7 @@ impl Sent<'_> {
                 open.seen.content_sent = true;
                 open.seen.bytes = u64::try_from(raw.len()).unwrap_or(u64::MAX);
                 let ended = open.succeed();
-                let dialect = self.upstream.dialect();
+                let dialect = self.prepared.dialect;
                 Body::Turn(Box::new(WholeTurn { dialect, raw, answer: *answer, ended }))
             }
             Carried::Whole(bytes) => {
@@ -247,7 +264,14 @@ impl Sent<'_> {
         }
         let body = timeout_at(deadline, read_to_end(response.body, ERROR_LIMIT)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        let fault = self.upstream.fault(&credential, response.status, &response.headers, &body);
+        let mut fault = self.upstream.fault(&credential, response.status, &response.headers, &body);
+        if self.prepared.lane == Lane::Slow {
+            // The client's body has other places than the one that was sent.
+            let by_tool = self.prepared.changed.answer_tool.is_some();
+            let ask = &self.run.ask;
+            let tools = tool_names(&ask.body).len();
+            fault.param = param_for_client(ask.dialect, &ask.body, &fault, tools, by_tool);
+        }
         let own = matches!(
             fault.kind,
             FaultKind::InvalidRequest
@@ -271,6 +295,9 @@ impl Sent<'_> {
             .map_err(|_elapsed| late("the upstream did not finish its answer in time"))?
             .map_err(|error| (cut_short(error), None))?;
         open.seen.upstream_done = true;
+        if let Some(capturing) = &mut open.seen.capturing {
+            capturing.whole(&body);
+        }
         match self.prepared.lane {
             _ if self.run.leg.is_some() => {
                 self.read(&body, open).map(|answer| Carried::Turn(body, Box::new(answer)))
@@ -282,34 +309,51 @@ impl Sent<'_> {
     }
 
     fn passed(&self, body: Bytes, open: &mut OpenAttempt) -> Result<Bytes, Fault> {
-        let observed = observe_answer(self.upstream.dialect(), &body)?;
+        let observed = observe_answer(self.prepared.dialect, &body)?;
         open.note_content();
         if let Some(usage) = &observed.usage {
             open.seen.absorb_usage(usage);
         }
         open.seen.finish = observed.finish;
         open.seen.note_origin(observed.id.as_deref(), observed.model.as_deref());
+        let body = match self.own_id() {
+            Some(id) => response_with_id(&body, &id).unwrap_or(body),
+            None => body,
+        };
         if self.run.pool.named_many
-            && let Some(renamed) = rename_answer(self.upstream.dialect(), &body, &self.target)
+            && let Some(renamed) = rename_answer(self.prepared.dialect, &body, &self.target)
         {
             return Ok(renamed);
         }
         Ok(body)
     }
 
+    /// The id of a response that passes and is kept here all the same.
+    fn own_id(&self) -> Option<String> {
+        let ask = &self.run.ask;
+        self.prepared.own_id.then(|| answer_id(ask.dialect, ask.request))
+    }
+
     /// Reads a whole answer, and notes what it says of itself.
-    fn read(&self, body: &[u8], open: &mut OpenAttempt) -> Result<Answer, Fault> {
-        let answer = decode_answer(self.upstream.dialect(), body)?;
+    fn read(&mut self, body: &[u8], open: &mut OpenAttempt) -> Result<Answer, Fault> {
+        let answer = decode_answer(self.prepared.dialect, body)?;
         open.note_content();
         if let Some(usage) = &answer.usage {
             open.seen.absorb_usage(usage);
         }
         open.seen.finish = Some(answer.finish);
         open.seen.note_origin(Some(&answer.id), Some(&answer.model));
+        let answer = self.prepared.changed.answer(answer).map_err(|unfit| {
+            let fault = unfit.fault();
+            self.unfit = Some(Box::new(unfit));
+            fault
+        })?;
+        // What the client is told: a call of the tool that an answer is given by is its end.
+        open.seen.finish = Some(answer.finish);
         Ok(answer)
     }
 
-    fn converted(&self, body: &[u8], open: &mut OpenAttempt) -> Result<Bytes, Fault> {
+    fn converted(&mut self, body: &[u8], open: &mut OpenAttempt) -> Result<Bytes, Fault> {
         let mut answer = self.read(body, open)?;
         let ask = &self.run.ask;
         if ask.dialect == Dialect::OpenaiResponses {
@@ -355,7 +399,9 @@ impl Sent<'_> {
             match frame {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
-                        pump.feed(data, &mut open.seen).map_err(|fault| (fault, None))?;
+                        let fed = pump.feed(data, &mut open.seen);
+                        self.unfit = pump.unfit().cloned().map(Box::new);
+                        fed.map_err(|fault| (fault, None))?;
                     }
                 }
                 Some(Err(fault)) => return Err((fault, None)),
@@ -370,7 +416,7 @@ impl Sent<'_> {
     async fn not_a_stream(&self, response: UpstreamResponse, deadline: Instant) -> Fault {
         let body = timeout_at(deadline, read_to_end(response.body, ERROR_LIMIT)).await;
         let body = body.ok().and_then(Result::ok).unwrap_or_default();
-        observe_answer(self.upstream.dialect(), &body).err().unwrap_or_else(|| {
+        observe_answer(self.prepared.dialect, &body).err().unwrap_or_else(|| {
             Fault::new(
                 FaultKind::MalformedAnswer,
                 "a stream was asked for, and the upstream sent something else",
@@ -380,14 +426,15 @@ impl Sent<'_> {
 
     fn pump(&self) -> Pump {
         let ask = &self.run.ask;
-        let joins = self.run.leg.as_ref().and_then(|leg| leg.joins(self.upstream.dialect(), &self.target));
+        let (dialect, changed) = (self.prepared.dialect, &self.prepared.changed);
+        let joins = self.run.leg.as_ref().and_then(|leg| leg.joins(dialect, &self.target, changed));
         if let Some(joins) = joins {
             return Pump::joined(ask.dialect, joins);
         }
         match self.prepared.lane {
             Lane::Fast => {
                 let rename = self.run.pool.named_many.then(|| self.target.clone());
-                Pump::fast(ask.dialect, !self.prepared.client_wants_usage, rename)
+                Pump::fast(ask.dialect, !self.prepared.client_wants_usage, rename, self.own_id())
             }
             Lane::Slow => {
                 let options = StreamOptions {
@@ -397,7 +444,7 @@ impl Sent<'_> {
                     include_usage: self.prepared.client_wants_usage,
                     request: repeated(ask.dialect, &ask.body).cloned(),
                 };
-                Pump::slow(ask.dialect, self.upstream.dialect(), options)
+                Pump::slow(ask.dialect, dialect, options, changed)
             }
         }
     }

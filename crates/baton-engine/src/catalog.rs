@@ -25,6 +25,10 @@ pub struct Settings {
     pub version: String,
     /// Names and upstreams.
     pub catalog: Catalog,
+    /// Who does which kind of work.
+    pub specialists: crate::Specialists,
+    /// The workflows that can be named, as they are written.
+    pub workflows: Vec<(String, serde_json::Value)>,
 }
 
 /// A model with what is known of it.

@@ -12,7 +12,7 @@ use baton_run::HandoffMode;
 use tokio::time::Instant;
 
 use crate::engine::unresolved;
-use crate::features::{conversation, features, last_user_text};
+use crate::features::{conversation, features, last_user_text, note_ways};
 use crate::given::GivenCalls;
 use crate::health::{Form, HealthBoard, Keys, Probe, Snapshot};
 use crate::prepare::{Converted, prepare};
@@ -78,9 +78,10 @@ impl Outlook {
             note_what_is_not_carried(ask, &converted, &settings, &mut pool)?;
         }
         let needs = pool.policy.needs(&ask.wishes);
-        let features = features(ask.dialect, &ask.body, ask.stream, ask.task, needs)
+        let mut features = features(ask.dialect, &ask.body, ask.stream, ask.task, needs)
             .map_err(baton_dialect::DecodeError::from)?;
         let mut candidates = std::mem::take(&mut pool.candidates);
+        note_ways(&mut features, ask, &candidates).map_err(baton_dialect::DecodeError::from)?;
         let mut probes = Vec::new();
         for candidate in &mut candidates {
             let (health, probe) = self.look(ask, &settings, &candidate.target, needs, purpose);
@@ -194,7 +195,7 @@ impl Outlook {
 fn goes_to_one_provider(dialect: Dialect, settings: &Settings, pool: &Pool) -> bool {
     let mut providers = pool.candidates.iter().map(|candidate| &candidate.target.provider);
     let Some(first) = providers.next().filter(|_| pool.handoff == HandoffMode::Off) else { return false };
-    let speaks = settings.catalog.upstream(first).is_some_and(|upstream| upstream.dialect() == dialect);
+    let speaks = settings.catalog.upstream(first).is_some_and(|upstream| upstream.speaks(dialect));
     speaks && providers.all(|provider| provider == first)
 }
 
@@ -221,8 +222,8 @@ fn note_what_is_not_carried(
     for candidate in &mut pool.candidates {
         let target = &candidate.target;
         let Some(upstream) = settings.catalog.upstream(&target.provider) else { continue };
-        let most = candidate.facts.capabilities.max_output_tokens;
-        candidate.not_carried = prepare(ask, converted, upstream, target, most, None)?.dropped;
+        let can = &candidate.facts.capabilities;
+        candidate.not_carried = prepare(ask, converted, upstream, target, can, None, None)?.dropped;
     }
     Ok(())
 }

@@ -18,13 +18,14 @@ use baton_policy::{
     Actions, AgentMoveBy, Candidate, Current, Inputs, Reason, ReasonCode, ReasonSource, Row, RunEvent,
 };
 use baton_run::{
-    CallResult, CallsTold, Cause, Effect, Event, Finish, Guard, History, Machine, ToolCall, TurnEnd,
+    CallResult, CallsTold, Cause, Effect, Event, Finish, Guard, History, Machine, Task, ToolCall, TurnEnd,
 };
 use baton_tools::{Called, ToolSet};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use self::agents::Agents;
+use self::kept::Keeping;
 use crate::attempt::{Body, Failed, NoAnswer, Opened, WholeTurn, answer_id, created};
 use crate::engine::{internal, not_recordable};
 use crate::flow::Flow;
@@ -33,7 +34,7 @@ use crate::plot::plot;
 use crate::report::{Report, correlation};
 use crate::run::{Choice, Run};
 use crate::sticky::Key;
-use crate::{Ask, Engine, Head, Refusal, RefusalKind, Reply, ReplyBody};
+use crate::{Ask, Engine, Head, Kept, Refusal, RefusalKind, Reply, ReplyBody};
 
 /// How many tools of one turn run at the same time.
 const TOOLS_AT_ONCE: usize = 8;
@@ -83,6 +84,7 @@ impl Course {
         retries: u32,
     ) -> Result<Reply, Refusal> {
         let stream = run.ask.stream;
+        let client_kept = client.kept.clone();
         if choice.kind == DecisionKind::Handoff
             && let Some(from) = choice.from.as_ref().and_then(|from| self.legs.member(from))
         {
@@ -113,8 +115,13 @@ impl Course {
             tools: self.tools,
             agents: self.agents,
             summary: None,
+            kept: client_kept,
+            keeping: Keeping::default(),
         };
-        if stream { way.streamed().await } else { way.whole().await }
+        if let Some(kept) = way.kept.clone() {
+            return Box::pin(way.kept(kept)).await;
+        }
+        if stream { Box::pin(way.streamed()).await } else { way.whole().await }
     }
 }
 
@@ -140,6 +147,9 @@ struct Way {
     agents: Option<Box<Agents>>,
     /// What the conversation came to, where the target of a hand-over is told that instead.
     summary: Option<Arc<str>>,
+    /// Where it is written down, if it is a run of its own.
+    kept: Option<Arc<Kept>>,
+    keeping: Keeping,
 }
 
 /// Where a course has come to.
@@ -155,61 +165,110 @@ enum Stage {
 impl Way {
     /// Goes on until a turn is open or the run is over.
     async fn advance(&mut self, event: Event) -> Stage {
-        let effect = self.machine.step(event);
-        self.follow(effect).await
+        match self.step(event).await {
+            Ok(effect) => self.follow(effect).await,
+            Err(refusal) => Stage::Failed(Box::new(refusal)),
+        }
+    }
+
+    /// Tells the machine what happened. Of a run that is kept, it is written down.
+    async fn step(&mut self, event: Event) -> Result<Effect, Refusal> {
+        match self.kept.clone() {
+            Some(kept) => Box::pin(self.tell(&kept, event)).await,
+            None => Ok(self.machine.step(event)),
+        }
     }
 
     /// Carries an effect out, and all that follow from it until a turn is open or the run is over.
     async fn follow(&mut self, mut effect: Effect) -> Stage {
         loop {
+            self.settle();
+            if self.leaves() {
+                return self.leave();
+            }
             let event = match effect {
                 Effect::Price => Event::Priced(self.worst_case()),
-                Effect::Turn => match self.turn().await {
+                Effect::Turn if let Some(ended) = self.too_late() => return ended,
+                Effect::Turn if let Some(spent) = self.take_of_all() => spent,
+                Effect::Turn => match self.take_turn().await {
                     Ok(opened) if self.machine.is_aside() => match self.aside_ended(opened) {
                         Ok(event) => event,
                         Err(refusal) => return Stage::Failed(Box::new(refusal)),
                     },
                     Ok(opened) => return Stage::Turn(Box::new(opened)),
-                    Err(NoAnswer::Refused(refusal)) => return Stage::Failed(refusal),
+                    Err(NoAnswer::Refused(refusal)) => return self.refused(refusal),
                     Err(NoAnswer::Failed { target, failed }) => {
                         self.failure = Some((target, failed));
                         Event::Failed
                     }
                 },
                 Effect::Decide { to } if self.agents.is_some() => {
-                    Box::pin(self.arrive(to, AgentMoveBy::Handoff, None)).await
+                    Box::pin(self.have_arrive(to, AgentMoveBy::Handoff, None)).await
                 }
                 Effect::Decide { to } => self.decide(to),
-                Effect::Force { to } => Box::pin(self.arrive(to, AgentMoveBy::Forced, None)).await,
+                Effect::Force { to } => Box::pin(self.have_arrive(to, AgentMoveBy::Forced, None)).await,
                 Effect::Delegate { to, task } => {
-                    Box::pin(self.arrive(to, AgentMoveBy::Task, Some(&task))).await
+                    Box::pin(self.have_arrive(to, AgentMoveBy::Task, Some(&task))).await
                 }
                 Effect::Returned { from } => match self.returned(from) {
                     Ok(event) => event,
                     Err(refusal) => return Stage::Failed(Box::new(refusal)),
                 },
-                Effect::Tools(calls) => self.run_tools(calls).await,
+                Effect::Tools(calls) => match self.kept.clone() {
+                    None => self.run_tools(calls).await,
+                    Some(kept) => match Box::pin(self.run_kept_tools(&kept, calls)).await {
+                        Ok(event) => event,
+                        Err(refusal) => return Stage::Failed(Box::new(refusal)),
+                    },
+                },
+                Effect::Ended { member, text } => Box::pin(self.at_end(member, &text)).await,
                 Effect::Rules => match self.ask_rules() {
                     Ok(ruling) => Event::Ruled(ruling),
                     Err(refusal) => return Stage::Failed(Box::new(refusal)),
                 },
                 Effect::Finish(Finish { finish, aside }) => {
-                    if let Some(aside) = aside
-                        && let Err(refusal) = self.set_aside(&aside)
-                    {
-                        return Stage::Failed(Box::new(refusal));
-                    }
-                    return Stage::End(finish);
+                    let noted = aside.map_or(Ok(()), |aside| self.set_aside(&aside));
+                    return match noted.and_then(|()| self.note_end()) {
+                        Ok(()) => Stage::End(finish),
+                        Err(refusal) => Stage::Failed(Box::new(refusal)),
+                    };
                 }
                 Effect::Stop(guard) => {
-                    return match self.stop(guard) {
+                    self.stops(guard.as_str());
+                    return match self.stop(guard).and_then(|()| self.note_end()) {
                         Ok(()) => Stage::End(FinishReason::Length),
                         Err(refusal) => Stage::Failed(Box::new(refusal)),
                     };
                 }
-                Effect::Fail => return self.fail(),
+                Effect::Fail => return self.fail().await,
             };
-            effect = self.machine.step(event);
+            effect = match self.step(event).await {
+                Ok(effect) => effect,
+                Err(refusal) => return Stage::Failed(Box::new(refusal)),
+            };
+        }
+    }
+
+    /// Has an agent come to work. Which tools it has is written down with a run that is kept.
+    async fn have_arrive(&mut self, to: usize, by: AgentMoveBy, task: Option<&Task>) -> Event {
+        let event = self.arrive(to, by, task).await;
+        if let Some(kept) = self.kept.clone() {
+            self.equipped(&kept, to).await;
+        }
+        event
+    }
+
+    /// Ends a run whose time is over.
+    fn too_late(&mut self) -> Option<Stage> {
+        let kept = self.kept.clone()?;
+        self.late(&kept)
+    }
+
+    /// Asks for a turn. A run that is kept may be stopped meanwhile.
+    async fn take_turn(&mut self) -> Result<Opened, NoAnswer> {
+        match self.kept.clone() {
+            Some(kept) => Box::pin(self.turn_of(&kept)).await,
+            None => self.turn().await,
         }
     }
 
@@ -339,6 +398,8 @@ impl Way {
     async fn run_tools(&mut self, calls: Vec<ToolCall>) -> Event {
         let dialect = self.client.dialect;
         let patience = self.run.time_left();
+        let (apart, calls): (Vec<ToolCall>, Vec<ToolCall>) =
+            calls.into_iter().partition(|call| self.is_background(&call.name));
         let way = &*self;
         let running = calls.into_iter().map(|call| async move {
             if let Some(called) = way.call_folder(&call, patience).await {
@@ -349,17 +410,14 @@ impl Way {
         });
         let done: Vec<Option<(ToolCall, Called)>> =
             stream::iter(running).buffered(TOOLS_AT_ONCE).collect().await;
-        let done: Vec<(ToolCall, Called)> = done.into_iter().flatten().collect();
+        let mut done: Vec<(ToolCall, Called)> = done.into_iter().flatten().collect();
+        for call in apart {
+            let called = Box::pin(self.call_background(&call)).await;
+            done.push((call, called));
+        }
         let mut results = Vec::with_capacity(done.len());
         for (call, called) in done {
-            self.run.tools_run.push(ToolNote {
-                server: called.server.clone(),
-                tool: called.tool.clone(),
-                is_error: called.is_error,
-                took_us: u64::try_from(called.took.as_micros()).unwrap_or(u64::MAX),
-                bytes: u64::try_from(called.bytes).unwrap_or(u64::MAX),
-                hash: Hash::of(called.text.as_bytes()).to_string(),
-            });
+            self.run.tools_run.push(tool_note(&called));
             let result = CallResult {
                 parts: vec![Part::text(called.text.clone(), dialect)],
                 is_error: called.is_error,
@@ -371,7 +429,7 @@ impl Way {
     }
 
     /// Nothing is left to try for a turn. What earlier turns said is the answer then, as far as it goes.
-    fn fail(&mut self) -> Stage {
+    async fn fail(&mut self) -> Stage {
         let Some((target, failed)) = self.failure.take() else {
             return Stage::Failed(Box::new(Refusal::failed(
                 internal("the run lost its way"),
@@ -379,7 +437,14 @@ impl Way {
             )));
         };
         let refusal = self.engine.stop(&mut self.run, &target, *failed);
-        if self.report.spoke() { Stage::End(FinishReason::Length) } else { Stage::Failed(Box::new(refusal)) }
+        if !self.report.spoke() {
+            return Stage::Failed(Box::new(refusal));
+        }
+        if let Some(kept) = self.kept.clone() {
+            self.stops("upstream_failed");
+            self.tell_fault(&kept, &refusal).await;
+        }
+        Stage::End(FinishReason::Length)
     }
 
     /// The most that the next turn can cost: all of the input anew, and all of the output it may give.
@@ -472,6 +537,29 @@ impl Way {
     }
 }
 
+/// How a whole turn ended, for the machine.
+fn turn_end(target: &Target, turn: &WholeTurn, parts: Vec<Part>) -> TurnEnd {
+    TurnEnd {
+        dialect: turn.dialect,
+        parts: made_by(&target.provider, parts),
+        finish: turn.answer.finish,
+        usage: turn.ended.usage,
+        cost: turn.ended.cost,
+    }
+}
+
+/// A call that the gateway ran, for the record.
+fn tool_note(called: &Called) -> ToolNote {
+    ToolNote {
+        server: called.server.clone(),
+        tool: called.tool.clone(),
+        is_error: called.is_error,
+        took_us: u64::try_from(called.took.as_micros()).unwrap_or(u64::MAX),
+        bytes: u64::try_from(called.bytes).unwrap_or(u64::MAX),
+        hash: Hash::of(called.text.as_bytes()).to_string(),
+    }
+}
+
 /// The parts of a turn, each knowing who put what beside it: only there it may go back.
 fn made_by(maker: &ProviderName, mut parts: Vec<Part>) -> Vec<Part> {
     for attached in parts.iter_mut().filter_map(|part| part.attached.as_mut()) {
@@ -501,6 +589,7 @@ fn kept_by(guard: Guard, name: &str) -> Reason {
 
 mod agents;
 mod decide;
+mod kept;
 mod streamed;
 mod summary;
 mod whole;

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use baton_access::Sealer;
 use baton_audit::{Decision, DecisionKind, HandoffNote, IdSource, Journal, JournalError, Record};
-use baton_dialect::observed_transfers;
+use baton_dialect::{observed_transfers, schema_path};
 use baton_model::{Dialect, Fault, FaultKind, Target};
 use baton_policy::{
     Candidate, History, Next, Plan, Planned, Policy, Reason, ReasonCode, ReasonSource, Rejection, Row,
@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::{Body, Failed, Failure, NoAnswer, Opened, attempt};
+use crate::capture::Capture;
 use crate::consider::{Outlook, Purpose, credentials};
 use crate::course::Course;
 use crate::effects::changed;
@@ -40,6 +41,8 @@ pub struct Engine {
     pub(crate) journal: Arc<Journal>,
     sealer: Sealer,
     pub(crate) tools: Registry,
+    /// Who wants what is asked and answered.
+    pub(crate) capture: Option<Arc<dyn Capture>>,
     pub(crate) outlook: Outlook,
     pub(crate) ids: IdSource,
     pub(crate) stopping: CancellationToken,
@@ -62,10 +65,18 @@ impl Engine {
             journal,
             sealer,
             tools,
+            capture: None,
             outlook: Outlook { ids: ids.clone(), ..Outlook::default() },
             ids,
             stopping,
         }
+    }
+
+    /// Hands what is asked and answered to this one too, as far as it wants it.
+    #[must_use]
+    pub fn with_capture(mut self, capture: Arc<dyn Capture>) -> Self {
+        self.capture = Some(capture);
+        self
     }
 
     /// The configuration in force.
@@ -152,6 +163,9 @@ impl Engine {
         let shadow = considered.shadow.take();
         let mut run = Run::new(self, Arc::clone(&ask), considered);
         run.wordless.append(&mut ignored);
+        let unseen =
+            ask.context.iter().filter(|(name, value)| !value.is_null() && !ask.variables.contains_key(*name));
+        run.wordless.extend(unseen.map(|(name, _)| format!("baton.context.{name}")));
         let (mut inputs, _) = run.plan.take().unwrap_or_default();
         let planned = loop {
             match plan(&run.pool.policy, run.settings.catalog.knowledge(), &inputs) {
@@ -245,16 +259,32 @@ impl Engine {
         retries: u32,
     ) -> Result<Opened, NoAnswer> {
         let mut attempts_on_target = 0;
+        run.unfit = None;
         loop {
             attempts_on_target += 1;
             run.tried.extend(choice.credential.as_ref().map(|picked| picked.index));
-            let failed = match attempt(self, run, &mut choice).await {
+            let mut failed = match attempt(self, run, &mut choice).await {
                 Ok(opened) => return Ok(opened),
                 Err(Failure::Refused(refusal)) => return Err(NoAnswer::Refused(refusal)),
                 Err(Failure::Failed(failed)) => failed,
             };
             let target = choice.candidate.target.clone();
-            let wants_other = reaction(failed.fault.kind).other_credential;
+            let unfit = failed.unfit.take();
+            // Who cannot follow a schema when it is told what is wrong is not asked a third time.
+            let kind = if unfit.is_some() { FaultKind::UnsupportedFeature } else { failed.fault.kind };
+            if let Some(unfit) = unfit.filter(|_| run.unfit.is_none() && !run.time_left().is_zero()) {
+                run.tried.clear();
+                choice = Choice {
+                    kind: DecisionKind::Retry,
+                    from: Some(target.clone()),
+                    reason: repair_reason(&target),
+                    credential: self.first_credential(run, &target),
+                    candidate: choice.candidate,
+                };
+                run.unfit = Some(unfit);
+                continue;
+            }
+            let wants_other = reaction(kind).other_credential;
             let mut credential = wants_other.then(|| self.another_credential(run, &target)).flatten();
             let history = History {
                 attempts_on_target,
@@ -265,7 +295,7 @@ impl Engine {
                 random: rand::random(),
                 time_left: run.time_left(),
             };
-            let after = |history: &History| next(failed.fault.kind, failed.fault.retry_after, history);
+            let after = |history: &History| next(kind, failed.fault.retry_after, history);
             let next = match after(&history) {
                 Next::Retry { .. } if !self.outlook.health.claim_retry(&target.provider) => {
                     after(&History { budget: false, ..history })
@@ -298,6 +328,7 @@ impl Engine {
                     Some(candidate) => {
                         attempts_on_target = 0;
                         run.tried.clear();
+                        run.unfit = None;
                         Choice {
                             kind: DecisionKind::Fallback,
                             reason: Reason::after_fault(
@@ -340,7 +371,9 @@ impl Engine {
         prepared: &Prepared,
     ) -> Box<HandoffNote> {
         let said = note.said.as_deref().and_then(|said| {
+            // Shortened afterwards: half a secret has no form to be known by.
             let said = baton_audit::redact(said);
+            let said = baton_run::shortened(&said);
             let sealed = self.sealer.seal(&seal_context(decision), said.as_bytes()).ok()?;
             Some(BASE64_STANDARD.encode(sealed))
         });
@@ -505,6 +538,12 @@ fn retry_reason(candidate: &Candidate, fault: &Fault) -> Reason {
     Reason::after_fault(ReasonCode::RetryAfterFault, &target, &target, fault.kind)
 }
 
+/// Nothing of the schema is in it: that is the client's own text.
+fn repair_reason(target: &Target) -> Reason {
+    let text = format!("{target} is asked once more, and told where its answer did not follow the schema");
+    Reason { code: ReasonCode::SchemaRepair, text, source: ReasonSource::Fault }
+}
+
 pub(crate) fn unresolved(unresolved: Unresolved) -> Refusal {
     let did_you_mean = |nearest: &[String], otherwise: &str| match nearest {
         [] => otherwise.to_owned(),
@@ -541,11 +580,10 @@ const fn capability_param(dialect: Dialect, code: ReasonCode) -> Option<&'static
         ReasonCode::WindowTooSmall | ReasonCode::NoVision | ReasonCode::NoAudio => Some(list_name(dialect)),
         ReasonCode::NoTools => Some("tools"),
         ReasonCode::OutputLimitTooSmall if of_responses => Some("max_output_tokens"),
-        ReasonCode::NoStructuredOutput if of_responses => Some("text.format"),
         ReasonCode::NoLogprobs if of_responses => Some("include"),
         ReasonCode::NoReasoning if of_responses => Some("reasoning.effort"),
         ReasonCode::OutputLimitTooSmall => Some("max_tokens"),
-        ReasonCode::NoStructuredOutput => Some("response_format"),
+        ReasonCode::NoStructuredOutput => Some(schema_path(dialect)),
         ReasonCode::NoLogprobs => Some("logprobs"),
         ReasonCode::NoReasoning => Some("reasoning_effort"),
         _ => None,

@@ -4,11 +4,15 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use baton_model::{Dialect, JsonError, RawObject};
-use baton_policy::{DeclaredTask, Features, Needs, Shape, estimate_tokens, read_task};
+use baton_policy::{
+    Candidate, Capabilities, DeclaredTask, Features, Needs, Shape, estimate_tokens, read_task,
+};
 use memchr::memmem::{self, Finder};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+
+use crate::Ask;
 
 /// As much of the last user message as is looked at.
 const TEXT_LIMIT: usize = 8 * 1024;
@@ -65,6 +69,8 @@ pub(crate) fn features(
         images: if of_responses { has(&INPUT_IMAGE) } else { IMAGES.iter().any(has) },
         audio: has(&AUDIO),
         structured_output: asks.structured_output,
+        // A tool gives one answer.
+        schema_by_tool: asks.structured_output && body.read::<u64>("n")?.is_none_or(|n| n < 2),
         logprobs: asks.logprobs,
         reasoning: asks.reasoning,
         stream,
@@ -87,6 +93,28 @@ pub(crate) fn features(
     Ok(features)
 }
 
+/// Notes in which ways a model may be asked for less than the request does, where any of these would have to be.
+///
+/// # Errors
+/// When a member that is read has the wrong type.
+pub(crate) fn note_ways(
+    features: &mut Features,
+    ask: &Ask,
+    candidates: &[Candidate],
+) -> Result<(), JsonError> {
+    let any = |lacks: &dyn Fn(&Capabilities) -> bool| {
+        candidates.iter().any(|candidate| lacks(&candidate.facts.capabilities))
+    };
+    let asked = features.max_output_tokens.unwrap_or_default();
+    features.lowers_output =
+        !ask.strict && any(&|can| can.max_output_tokens.is_some_and(|most| asked > most));
+    // A tool gives one answer.
+    features.schema_by_tool = features.structured_output
+        && any(&|can| can.structured_output == Some(false))
+        && ask.body.read::<u64>("n")?.is_none_or(|n| n < 2);
+    Ok(())
+}
+
 /// What a body wants of the answer.
 struct Asks {
     structured_output: bool,
@@ -97,7 +125,9 @@ struct Asks {
 impl Asks {
     fn of_messages(body: &RawObject) -> Self {
         Self {
-            structured_output: has(body, "response_format", b"json_schema"),
+            structured_output: ["response_format", "output_config", "output_format"]
+                .iter()
+                .any(|key| has(body, key, b"json_schema")),
             logprobs: body.get("logprobs").is_some_and(|value| value == b"true"),
             reasoning: body.get("reasoning_effort").is_some_and(is_effort)
                 || has(body, "thinking", b"\"enabled\""),

@@ -75,9 +75,10 @@ impl Flow {
                     Read::Failed(fault) => {
                         // What was taken in before the fault is still the answer's.
                         let mut last = self.pump.take();
+                        let unfit = self.pump.unfit().is_some();
                         last.push(self.pump.fail(&fault, &self.request.to_string()));
                         if let Some(open) = self.open.take() {
-                            open.fail(&fault);
+                            if unfit { open.misfit(&fault) } else { open.fail(&fault) }
                         }
                         ready = last;
                     }

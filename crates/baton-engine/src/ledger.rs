@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use crate::Engine;
+use crate::capture::Capturing;
 use crate::features::estimate;
 use crate::health::{Attempted, Form, HealthBoard};
 use crate::sticky::{Conversation, Held, Sticky};
@@ -38,6 +39,8 @@ pub(crate) struct OpenAttempt {
     retry_after: Option<Duration>,
     /// Whether the board knows already that the answer began well.
     told: bool,
+    /// Whether it answered, though not as it should: the board was told.
+    answered: bool,
     /// What is known so far.
     pub(crate) seen: Seen,
     closed: bool,
@@ -77,6 +80,8 @@ pub(crate) struct Seen {
     pub(crate) upstream_done: bool,
     pub(crate) content_sent: bool,
     pub(crate) bytes: u64,
+    /// Gathers what comes, where somebody wants it kept.
+    pub(crate) capturing: Option<Box<Capturing>>,
 }
 
 /// Most bytes of an upstream's own id or model name that are recorded: they are data, not keys.
@@ -128,6 +133,7 @@ impl OpenAttempt {
             span,
             retry_after: None,
             told: false,
+            answered: false,
             seen: Seen::default(),
             closed: false,
         })
@@ -166,6 +172,13 @@ impl OpenAttempt {
     /// Records a failure.
     pub(crate) fn fail(mut self, fault: &Fault) {
         self.retry_after = fault.retry_after;
+        self.close(OutcomeStatus::Failed, Some(fault.kind));
+    }
+
+    /// Records an answer that did not follow its schema. It says nothing of the target's health: it answers.
+    pub(crate) fn misfit(mut self, fault: &Fault) {
+        self.tell(None);
+        self.answered = true;
         self.close(OutcomeStatus::Failed, Some(fault.kind));
     }
 
@@ -213,7 +226,9 @@ impl OpenAttempt {
             usage: seen.usage.as_ref(),
         }
         .emit();
-        self.tell(fault);
+        if !self.answered {
+            self.tell(fault);
+        }
         if let Some(conversation) = self.terms.conversation.take().filter(|_| status == OutcomeStatus::Ok) {
             let cached = counted.map_or(self.terms.input_estimate, |usage| usage.input_tokens);
             let current = Current { target: self.target.clone(), cached_tokens: cached };
@@ -221,6 +236,9 @@ impl OpenAttempt {
             self.sticky.put(&conversation.principal, conversation.keys, &held);
         }
         self.record_span(&outcome);
+        if let Some(capturing) = self.seen.capturing.take() {
+            capturing.end(status);
+        }
         // Space was reserved with the decision, so this fails only with the disk itself. The
         // answer's decision is safe; its outcome will read as unknown.
         if let Err(error) = self.journal.append(&Record::Outcome(Box::new(outcome))) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use baton_audit::HandoffNote;
-use baton_dialect::{JoinLane, Joiner};
+use baton_dialect::{Changed, JoinLane, Joiner};
 use baton_model::{Dialect, RawJson, Target, Tool};
 use baton_run::{History, Machine};
 
@@ -107,10 +107,13 @@ impl Leg {
     }
 
     /// A copy of the client's stream for one attempt, with what it begins with.
-    pub(crate) fn joins(&self, upstream: Dialect, model: &str) -> Option<(Join, Vec<u8>)> {
+    pub(crate) fn joins(&self, upstream: Dialect, model: &str, changed: &Changed) -> Option<(Join, Vec<u8>)> {
         let mut joiner = self.joiner.clone()?;
         let mut opening = Vec::new();
         joiner.begin(upstream, model);
+        if !changed.is_nothing() {
+            joiner.change_back(changed.stream());
+        }
         if !self.announcement.is_empty() {
             joiner.announce(&self.announcement, &mut opening);
         }

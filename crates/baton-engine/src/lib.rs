@@ -12,7 +12,9 @@
 mod agents;
 mod ask;
 mod attempt;
+mod capture;
 mod catalog;
+mod choose;
 mod consider;
 mod course;
 mod dry_run;
@@ -36,14 +38,20 @@ mod refusal;
 mod reply;
 mod report;
 mod run;
+mod runs;
 mod said;
+mod specialists;
+mod steps;
 mod sticky;
 mod tooling;
 mod versions;
+mod workflow;
 
 pub use agents::{Agent, AgentBudget, Crew, StructuredForm};
 pub use ask::{Ask, Byok, Caller, Explain, ModelSpec};
+pub use capture::{Answered, Bounds, Capture, Captured, Room, SaidContent};
 pub use catalog::{Catalog, CatalogBuilder, ModelEntry, Pool, Route, Settings, UnknownName, Unresolved};
+pub use choose::{Choosing, Chosen};
 pub use consider::Outlook;
 pub use dry_run::DryRun;
 pub use engine::Engine;
@@ -54,4 +62,11 @@ pub use health::{
 pub use pass::{Pass, TokenCount};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{AnswerStream, ComingAnswer, Head, Reply, ReplyBody};
+pub use runs::{
+    Checkpoint, Ending, HandoffTold, HeldNote, Kept, PendingCall, Progress, RunFault, RunTerms, ToolTold,
+    TurnTold,
+};
+pub use specialists::{Specialist, Specialists};
+pub use steps::{Action, MOST_CONTEXT, OnError, Step, variables};
 pub use versions::{StoredPolicies, StoredPolicy};
+pub use workflow::{FlowKeeper, KeptNowhere, NotKept, Within};

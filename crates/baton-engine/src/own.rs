@@ -27,6 +27,40 @@ pub(crate) fn own_ask(client: &Ask, model: &str, body: &Value) -> Option<Ask> {
     })
 }
 
+/// A request of nobody's, with this body.
+#[cfg(test)]
+pub(crate) fn ask_for_tests(body: &Value) -> Ask {
+    use baton_model::RequestId;
+
+    Ask {
+        request: RequestId::from_parts(1, [0; 10]),
+        dialect: Dialect::OpenaiChat,
+        surface: "/v1/chat/completions",
+        caller: crate::Caller { principal: "anonymous".to_owned(), models: None },
+        body: RawObject::parse(body.to_string().into()).unwrap(),
+        models: ModelSpec { names: vec!["a/b".to_owned()], list: false, members: 0 },
+        stream: true,
+        forward: HeaderMap::new(),
+        query: None,
+        labels: baton_audit::Labels::default(),
+        providers: baton_policy::ProviderPreferences::default(),
+        policy: None,
+        wishes: baton_policy::Wishes::default(),
+        handoff: HandoffWishes::default(),
+        mcp_servers: None,
+        run_tools: false,
+        task: None,
+        variables: std::collections::BTreeMap::new(),
+        context: serde_json::Map::new(),
+        strict: false,
+        byok: None,
+        ignored: Vec::new(),
+        explain: Explain::None,
+        kept: None,
+        within: None,
+    }
+}
+
 #[derive(Deserialize)]
 struct Answer {
     choices: Vec<Choice>,

@@ -3,7 +3,7 @@
 use baton_audit::{DecisionKind, Labels};
 use baton_model::{Fault, FaultKind, ModelName, ProviderName, RequestId, Target};
 use baton_net::body::read_to_end;
-use baton_policy::{Candidate, Inputs, PLANNER_VERSION, Plan, Planned, plan};
+use baton_policy::{Candidate, Capabilities, Inputs, PLANNER_VERSION, Plan, Planned, plan};
 use baton_telemetry::genai::attempt_span;
 use baton_upstream::{Call, CallPath, Credential, RawPath, UpstreamBody};
 use bytes::Bytes;
@@ -200,11 +200,12 @@ impl Engine {
             return Err(Refusal::new(RefusalKind::NotAllowed, "this key may not use the model"));
         }
         let upstream =
-            settings.catalog.upstream(&target.provider).filter(|upstream| upstream.dialect() == ask.dialect);
+            settings.catalog.upstream(&target.provider).filter(|upstream| upstream.speaks(ask.dialect));
         let Some(upstream) = upstream else {
             return Ok(TokenCount::Estimated(estimate(ask.body.body().len())));
         };
-        let prepared = prepare(ask, &Converted::default(), upstream, &target, None, None)?;
+        let prepared =
+            prepare(ask, &Converted::default(), upstream, &target, &Capabilities::default(), None, None)?;
         let pass = Pass {
             request: ask.request,
             surface: ask.surface,
@@ -258,6 +259,7 @@ impl Engine {
             shadow: None,
             handoff: None,
             tools: Vec::new(),
+            steps: Vec::new(),
             dropped_parameters: Vec::new(),
             ignored_parameters: Vec::new(),
             labels: pass.labels.clone(),

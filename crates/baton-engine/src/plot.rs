@@ -30,7 +30,9 @@ pub(crate) fn plot(
         Some(wish) => run.pool.handoff.and(wish),
         None => run.pool.handoff,
     };
-    if mode == HandoffMode::Off && tools.is_none() || order.is_empty() {
+    // A run of its own is written down turn by turn, be it of one.
+    let kept = run.ask.kept.is_some();
+    if mode == HandoffMode::Off && tools.is_none() && !kept || order.is_empty() {
         return Err(None);
     }
     let mut members = members(inputs, table, order);
@@ -39,14 +41,14 @@ pub(crate) fn plot(
         members.retain(|(at, _)| *at < run.ask.models.members);
     }
     let many = mode != HandoffMode::Off && members.len() > 1;
-    if !many && tools.is_none() {
+    if !many && tools.is_none() && !kept {
         return Err(None);
     }
     let client_tools = tool_names(&run.ask.body);
     let disabled = disabled(run.ask.dialect, &run.ask.body);
     let disabled = disabled.or((order.len() < 2).then_some("no other model of the pool is eligible"));
     let offered = many && mode.by_model() && disabled.is_none();
-    if !offered && !moved && tools.is_none() {
+    if !offered && !moved && tools.is_none() && !kept {
         // Without tools of its own the gateway has nothing to do between two turns.
         return Err(disabled.filter(|_| mode.by_model()));
     }
@@ -61,10 +63,13 @@ pub(crate) fn plot(
         .iter()
         .map(|(_, candidate)| introduced(candidate, wishes.targets.get(candidate.model.as_str())))
         .collect();
-    let dialect_of = |candidate: &Candidate| {
-        run.settings.catalog.upstream(&candidate.target.provider).map(|upstream| upstream.dialect())
-    };
-    let same = members.iter().all(|(_, candidate)| dialect_of(candidate) == Some(run.ask.dialect));
+    let asks_for_schema = inputs.features.structured_output;
+    let same = members.iter().all(|(_, candidate)| {
+        let upstream = run.settings.catalog.upstream(&candidate.target.provider);
+        // A schema that goes by a tool is shown through the model's events.
+        let by_tool = asks_for_schema && candidate.facts.capabilities.structured_output == Some(false);
+        upstream.is_some_and(|upstream| upstream.speaks(run.ask.dialect)) && !by_tool
+    });
     let limits = limits(run, rule);
     let first = order.first().and_then(|at| usize::try_from(*at).ok());
     let active = members.iter().position(|(at, _)| Some(*at) == first).ok_or(None)?;

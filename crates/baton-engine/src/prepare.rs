@@ -4,10 +4,14 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use baton_dialect::{
-    Additions, CallTaste, DecodeError, EncodeTarget, decode_request, encode_request, extend_request,
-    repair_request, stream_usage,
+    Additions, CallTaste, Changed, DecodeError, EncodeTarget, JoinLane, Unfit, by_tool, decode_request,
+    encode_request, extend_request, fitting_names, refuse_what_is_kept, repair_request, schema_path,
+    stream_usage,
 };
-use baton_model::{Dialect, Message, Part, ProviderName, RawJson, RawObject, Request, Target, Tool};
+use baton_model::{
+    Dialect, Message, OutputFormat, Part, ProviderName, RawJson, RawObject, Request, Target, Tool,
+};
+use baton_policy::Capabilities;
 use baton_run::{History, view};
 use baton_upstream::Upstream;
 use bytes::Bytes;
@@ -26,6 +30,12 @@ pub(crate) struct Prepared {
     pub(crate) left_out: usize,
     /// Whether the answer needs converting.
     pub(crate) lane: Lane,
+    /// What the target is spoken to in.
+    pub(crate) dialect: Dialect,
+    /// Whether the answer gets an id of the gateway's, though it passes: the provider's main API knows no such ids.
+    pub(crate) own_id: bool,
+    /// What was changed that the answer has to be changed back for.
+    pub(crate) changed: Changed,
     /// Whether the client asked for usage on its stream.
     pub(crate) client_wants_usage: bool,
 }
@@ -55,20 +65,22 @@ impl Converted {
     }
 }
 
+/// `unfit` is the target's last answer, where that did not follow its schema.
 pub(crate) fn prepare(
     ask: &Ask,
     converted: &Converted,
     upstream: &Upstream,
     target: &Target,
-    max_output_tokens: Option<u64>,
+    can: &Capabilities,
     leg: Option<&Leg>,
+    unfit: Option<&Unfit>,
 ) -> Result<Prepared, DecodeError> {
-    let dialect = upstream.dialect();
+    let dialect = upstream.dialect_for(ask.dialect);
     let quirks = upstream.quirks();
     // They are known of the chat dialect alone.
     let calls = if dialect == Dialect::OpenaiChat { quirks.calls } else { CallTaste::AsSent };
     let most =
-        max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
+        can.max_output_tokens.map_or(quirks.default_max_tokens, |most| most.min(quirks.default_max_tokens));
     let to = EncodeTarget {
         model: target.model.as_str(),
         stream: ask.stream,
@@ -77,13 +89,24 @@ pub(crate) fn prepare(
     };
     let more = leg.map(|leg| More::of(ask, leg, target));
     let left_out = more.as_ref().map_or(0, |more| more.left_out);
+    let terms = Terms { by_tool: takes_no_schema(can, leg), unfit, most: can.max_output_tokens, ask };
+    let asked = more.as_ref().is_some_and(More::asks_for_schema) || asks_for_schema(ask);
+    let rewrites = terms.by_tool && asked;
     let mut prepared = match more {
-        Some(more) if ask.dialect == dialect && more.can_be_spliced() => spliced(ask, target, &more, calls)?,
-        Some(more) => rewritten(ask, converted, dialect, &to, more, calls)?,
-        None if ask.dialect == dialect => fast(ask, target, calls)?,
-        None => encoded(converted.request(ask)?, dialect, &to),
+        Some(more) if ask.dialect == dialect && more.can_be_spliced() && !rewrites => {
+            spliced(ask, target, &more, calls, can.max_output_tokens)?
+        }
+        Some(more) => encoded(&rewritten(ask, converted, more, calls)?, dialect, &to, &terms),
+        None if ask.dialect == dialect && !rewrites => fast(ask, target, calls, can.max_output_tokens)?,
+        None => encoded(converted.request(ask)?, dialect, &to, &terms),
     };
     prepared.left_out += left_out;
+    prepared.dialect = dialect;
+    // What the provider keeps under its own ids stays with it.
+    prepared.own_id = prepared.lane == Lane::Fast
+        && dialect == Dialect::OpenaiResponses
+        && upstream.dialect() != dialect
+        && refuse_what_is_kept(dialect, &ask.body).is_ok();
     if dialect == Dialect::OpenaiChat && !quirks.is_none() {
         let body = RawObject::parse(prepared.body.concat().into())?;
         let edits = quirks.edits(&body)?;
@@ -92,6 +115,46 @@ pub(crate) fn prepare(
         }
     }
     Ok(prepared)
+}
+
+/// What a target does not take, as far as that is known.
+struct Terms<'u> {
+    /// Schemas of answers, so that they are asked for by a tool.
+    by_tool: bool,
+    unfit: Option<&'u Unfit>,
+    /// More output than so much.
+    most: Option<u64>,
+    ask: &'u Ask,
+}
+
+/// The members that limit the output, in any dialect.
+const LIMITS: [&str; 3] = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+
+/// What is put down of a limit that was lowered.
+fn lowered_limit(key: &str, most: u64) -> String {
+    format!("{key}>{most}")
+}
+
+/// Whether a target is asked for an answer of a schema by a tool. Frames that are edited cannot show one as a text.
+fn takes_no_schema(can: &Capabilities, leg: Option<&Leg>) -> bool {
+    can.structured_output == Some(false) && leg.is_none_or(|leg| leg.terms.lane == JoinLane::Model)
+}
+
+/// Whether a request has the word that asks for an answer of a schema, in the member where its dialect has it.
+fn asks_for_schema(ask: &Ask) -> bool {
+    schema_members(ask.dialect).iter().any(|key| ask.body.get(key).is_some_and(names_schema))
+}
+
+fn names_schema(value: &[u8]) -> bool {
+    memchr::memmem::find(value, b"json_schema").is_some()
+}
+
+const fn schema_members(dialect: Dialect) -> &'static [&'static str] {
+    match dialect {
+        Dialect::OpenaiChat => &["response_format"],
+        Dialect::OpenaiResponses => &["text"],
+        Dialect::AnthropicMessages => &["output_config", "output_format"],
+    }
 }
 
 /// What a turn of a longer run adds.
@@ -134,6 +197,11 @@ impl More {
         }
     }
 
+    /// Whether the turn's own settings ask for an answer of a schema.
+    fn asks_for_schema(&self) -> bool {
+        self.settings.iter().any(|(_, value)| names_schema(value.get().as_bytes()))
+    }
+
     /// Whether the client's bytes can stay as they are, with the additions behind them.
     fn can_be_spliced(&self) -> bool {
         self.history == History::Full
@@ -159,21 +227,20 @@ fn demands_a_call(ask: &Ask) -> bool {
 }
 
 /// A turn of a longer run in the client's own dialect.
-fn spliced(ask: &Ask, target: &Target, more: &More, calls: CallTaste) -> Result<Prepared, DecodeError> {
+fn spliced(
+    ask: &Ask,
+    target: &Target,
+    more: &More,
+    calls: CallTaste,
+    most: Option<u64>,
+) -> Result<Prepared, DecodeError> {
     let More { tools, messages, settings, .. } = more;
     let additions = Additions { tools, messages, settings, calls };
-    Ok(edited(ask, target, extend_request(ask.dialect, &ask.body, &additions)?))
+    Ok(edited(ask, target, extend_request(ask.dialect, &ask.body, &additions)?, most))
 }
 
 /// A turn of a longer run, through the conversation model.
-fn rewritten(
-    ask: &Ask,
-    converted: &Converted,
-    dialect: Dialect,
-    to: &EncodeTarget<'_>,
-    more: More,
-    calls: CallTaste,
-) -> Result<Prepared, DecodeError> {
+fn rewritten(ask: &Ask, converted: &Converted, more: More, calls: CallTaste) -> Result<Request, DecodeError> {
     let mut request = if more.settings.is_empty() {
         converted.request(ask)?.clone()
     } else {
@@ -190,15 +257,15 @@ fn rewritten(
     }
     request.messages = view(request.messages, more.kept, more.history, more.summary.as_deref());
     request.tools.extend(more.tools);
-    Ok(encoded(&request, dialect, to))
+    Ok(request)
 }
 
-fn fast(ask: &Ask, target: &Target, calls: CallTaste) -> Result<Prepared, DecodeError> {
+fn fast(ask: &Ask, target: &Target, calls: CallTaste, most: Option<u64>) -> Result<Prepared, DecodeError> {
     if calls == CallTaste::Plain || has_calls_without_tools(ask) {
         let edits = extend_request(ask.dialect, &ask.body, &Additions { calls, ..Additions::default() })?;
-        return Ok(edited(ask, target, edits));
+        return Ok(edited(ask, target, edits, most));
     }
-    Ok(edited(ask, target, repair_request(ask.dialect, &ask.body)?))
+    Ok(edited(ask, target, repair_request(ask.dialect, &ask.body)?, most))
 }
 
 /// Whether an Anthropic history has calls of tools that are not on offer any more: they have to be declared.
@@ -209,8 +276,14 @@ fn has_calls_without_tools(ask: &Ask) -> bool {
 }
 
 /// The client's own body with these edits, and with those that every target needs.
-fn edited<'b>(ask: &'b Ask, target: &Target, mut edits: Vec<(&'b str, Option<Bytes>)>) -> Prepared {
+fn edited<'b>(
+    ask: &'b Ask,
+    target: &Target,
+    mut edits: Vec<(&'b str, Option<Bytes>)>,
+    most: Option<u64>,
+) -> Prepared {
     let body = &ask.body;
+    let dropped = most.map(|most| lower_limits(body, &mut edits, most)).unwrap_or_default();
     let usage = if ask.stream { Some(stream_usage(ask.dialect, body)) } else { None };
     let quoted = json_string(target.model.as_str());
     if body.get("model") != Some(quoted.as_bytes()) {
@@ -227,17 +300,81 @@ fn edited<'b>(ask: &'b Ask, target: &Target, mut edits: Vec<(&'b str, Option<Byt
         edits.push((key, Some(value)));
     }
     let slices = if edits.is_empty() { vec![body.body().clone()] } else { body.rewrite(&edits) };
-    Prepared { body: slices, dropped: Vec::new(), left_out: 0, lane: Lane::Fast, client_wants_usage }
+    Prepared {
+        body: slices,
+        dropped,
+        left_out: 0,
+        lane: Lane::Fast,
+        dialect: ask.dialect,
+        own_id: false,
+        changed: Changed::default(),
+        client_wants_usage,
+    }
 }
 
-fn encoded(request: &Request, dialect: Dialect, to: &EncodeTarget<'_>) -> Prepared {
-    let encoded = encode_request(dialect, request, to);
+/// Lowers the limits of output to the most that the target gives; what is put down of that.
+fn lower_limits(body: &RawObject, edits: &mut Vec<(&str, Option<Bytes>)>, most: u64) -> Vec<String> {
+    let mut lowered = Vec::new();
+    for key in LIMITS {
+        let edit = edits.iter_mut().find(|(edited, _)| *edited == key);
+        let value = edit.as_ref().map_or_else(|| body.get(key), |(_, value)| value.as_deref());
+        if value.and_then(|value| serde_json::from_slice::<u64>(value).ok()).is_none_or(|asked| asked <= most)
+        {
+            continue;
+        }
+        let value = Some(Bytes::from(most.to_string()));
+        match edit {
+            Some((_, edited)) => *edited = value,
+            None => edits.push((key, value)),
+        }
+        lowered.push(lowered_limit(key, most));
+    }
+    lowered
+}
+
+fn encoded(request: &Request, dialect: Dialect, to: &EncodeTarget<'_>, terms: &Terms<'_>) -> Prepared {
+    let client_wants_usage = request.stream_usage;
+    let mut request = Cow::Borrowed(request);
+    let mut changed = Changed::default();
+    let mut lost = Vec::new();
+    if let Some((fitting, names)) = fitting_names(&request, dialect) {
+        request = Cow::Owned(fitting);
+        changed.names = names;
+    }
+    if terms.by_tool && matches!(request.output, OutputFormat::JsonSchema { .. }) {
+        match by_tool(&request) {
+            Some((asked, tool)) => {
+                request = Cow::Owned(match terms.unfit {
+                    Some(unfit) => tool.repair(&asked, unfit),
+                    None => asked,
+                });
+                changed.answer_tool = Some(tool);
+            }
+            None => {
+                // The client wants a call of its own: then there is no answer that could follow a schema.
+                lost.push(schema_path(request.origin).to_owned());
+                request.to_mut().output = OutputFormat::Text;
+            }
+        }
+    }
+    if let Some(most) = terms.most
+        && request.sampling.max_output_tokens.is_some_and(|asked| asked > most)
+    {
+        let key = LIMITS.iter().find(|key| terms.ask.body.get(key).is_some()).unwrap_or(&"max_tokens");
+        lost.push(lowered_limit(key, most));
+        request.to_mut().sampling.max_output_tokens = Some(most);
+    }
+    let mut encoded = encode_request(dialect, &request, to);
+    encoded.dropped.append(&mut lost);
     Prepared {
         body: vec![Bytes::from(encoded.body)],
         dropped: encoded.dropped,
         left_out: encoded.left_out,
         lane: Lane::Slow,
-        client_wants_usage: request.stream_usage,
+        dialect,
+        own_id: false,
+        changed,
+        client_wants_usage,
     }
 }
 

@@ -7,8 +7,9 @@
 //! - **Never here:** clocks, sockets, the journal.
 
 use baton_dialect::{
-    ErrorBody, Gate, Joiner, Observation, Show, StreamDecoder, StreamEncoder, StreamOptions, end_frame,
-    error_behind, error_word, observe_event, rename_event, stream_decoder, stream_encoder,
+    Changed, ChangedStream, ErrorBody, Gate, Joiner, Observation, Show, StreamDecoder, StreamEncoder,
+    StreamOptions, Unfit, end_frame, error_behind, error_word, observe_event, rename_event,
+    response_event_with_id, stream_decoder, stream_encoder,
 };
 use baton_model::{Dialect, Fault, FaultKind, StreamEvent};
 use baton_net::sse::{DEFAULT_EVENT_LIMIT, Passage, SseDecoder, SseError, SseEvent};
@@ -46,19 +47,20 @@ enum StreamLane {
         hide_usage: bool,
         /// The model name to show, where the client named more than one.
         rename: Option<String>,
+        /// The id to show, where a response is kept here that passes.
+        own_id: Option<String>,
         /// The data of the first and of the last event, for a dialect whose end repeats them.
         ends: Option<(Bytes, Bytes)>,
     },
     Slow {
         decoder: Box<dyn StreamDecoder>,
+        /// Changes the events back, where the request was changed.
+        changes: Option<Box<ChangedStream>>,
         encoder: Box<dyn StreamEncoder>,
         events: Vec<StreamEvent>,
     },
     /// A turn of a longer run.
-    Joined {
-        join: Box<Join>,
-        events: Vec<StreamEvent>,
-    },
+    Joined { join: Box<Join>, events: Vec<StreamEvent> },
 }
 
 /// What joins a turn's stream to the streams of the turns before.
@@ -79,13 +81,24 @@ impl Gate for Calls {
 }
 
 impl Pump {
-    pub(crate) fn fast(dialect: Dialect, hide_usage: bool, rename: Option<String>) -> Self {
-        Self::new(dialect, StreamLane::Fast { upstream: dialect, hide_usage, rename, ends: None })
+    pub(crate) fn fast(
+        dialect: Dialect,
+        hide_usage: bool,
+        rename: Option<String>,
+        own_id: Option<String>,
+    ) -> Self {
+        Self::new(dialect, StreamLane::Fast { upstream: dialect, hide_usage, rename, own_id, ends: None })
     }
 
-    pub(crate) fn slow(client: Dialect, upstream: Dialect, options: StreamOptions) -> Self {
+    pub(crate) fn slow(
+        client: Dialect,
+        upstream: Dialect,
+        options: StreamOptions,
+        changed: &Changed,
+    ) -> Self {
         let lane = StreamLane::Slow {
             decoder: stream_decoder(upstream),
+            changes: (!changed.is_nothing()).then(|| Box::new(changed.stream())),
             encoder: stream_encoder(client, options),
             events: Vec::new(),
         };
@@ -135,6 +148,15 @@ impl Pump {
     /// Whether the upstream said that it is done.
     pub(crate) const fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// The answer that did not follow its schema, where the stream failed by that.
+    pub(crate) fn unfit(&self) -> Option<&Unfit> {
+        match &self.lane {
+            StreamLane::Fast { .. } => None,
+            StreamLane::Slow { changes, .. } => changes.as_ref().and_then(|changes| changes.unfit()),
+            StreamLane::Joined { join, .. } => join.joiner.changes().and_then(ChangedStream::unfit),
+        }
     }
 
     /// What may be sent now.
@@ -222,13 +244,23 @@ impl Pump {
             return Ok(());
         }
         let name = std::str::from_utf8(&event.event).unwrap_or_default();
+        if let Some(capturing) = &mut seen.capturing {
+            capturing.event(name, &event.data);
+        }
         match &mut self.lane {
-            StreamLane::Fast { upstream, hide_usage, rename, ends } => {
+            StreamLane::Fast { upstream, hide_usage, rename, own_id, ends } => {
                 let observed = observe_event(*upstream, name, &event.data)?;
                 let hidden = observed.usage_only && *hide_usage;
                 let renamed = match rename.as_deref() {
                     Some(model) if !hidden => rename_event(*upstream, &event.data, model),
                     _ => None,
+                };
+                let renamed = match own_id.as_deref() {
+                    None => renamed,
+                    Some(id) => {
+                        let data = renamed.as_ref().unwrap_or(&event.data);
+                        response_event_with_id(name, data, id).or(renamed)
+                    }
                 };
                 if *upstream == Dialect::OpenaiResponses {
                     let first = || (renamed.clone().unwrap_or_else(|| event.data.clone()), Bytes::new());
@@ -248,9 +280,16 @@ impl Pump {
                     }
                 }
             }
-            StreamLane::Slow { decoder, encoder, events } => {
+            StreamLane::Slow { decoder, changes, encoder, events } => {
                 events.clear();
-                decoder.decode(name, &event.data, events)?;
+                match changes {
+                    None => decoder.decode(name, &event.data, events)?,
+                    Some(changes) => {
+                        let mut given = Vec::new();
+                        decoder.decode(name, &event.data, &mut given)?;
+                        given.into_iter().for_each(|event| changes.push(event, events));
+                    }
+                }
                 let before = self.made.len();
                 for event in events.iter() {
                     match event {

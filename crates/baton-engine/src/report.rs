@@ -8,7 +8,7 @@ use baton_policy::{Candidate, Reason};
 use baton_run::{By, CallsTold, Machine, ToolCall};
 use baton_tools::{Called, ToolSet};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::Head;
 use crate::given::Given;
@@ -36,6 +36,11 @@ pub(crate) struct Report {
     /// Whether the request has tools that the gateway runs.
     has_tools: bool,
     spoke: bool,
+    /// What conditions and templates of agents look at; none where it is empty.
+    pub(crate) context: Option<Map<String, Value>>,
+    /// The turns of agents in the background, and what they used.
+    beside: Vec<Turn>,
+    elsewhere: Usage,
 }
 
 /// A tool's result, for the client.
@@ -67,8 +72,8 @@ struct Pending<'a> {
 }
 
 /// One turn, for the client.
-#[derive(Serialize)]
-struct Turn {
+#[derive(Debug, Serialize)]
+pub(crate) struct Turn {
     turn: u32,
     hop: u32,
     model: String,
@@ -83,12 +88,12 @@ struct Turn {
 
 /// One hand-over, for the client.
 #[derive(Serialize)]
-struct Handoff {
+struct Handoff<'a> {
     from: String,
     to: String,
     by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
+    reason: Option<&'a str>,
     turn: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<String>,
@@ -107,7 +112,10 @@ struct Summary<'a> {
     attempts: u32,
     handoffs: usize,
     reason: &'static str,
-    turns: &'a [Turn],
+    turns: Vec<&'a Turn>,
+    /// The context of a run of agents, as it is at its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<&'a Map<String, Value>>,
 }
 
 impl Report {
@@ -163,6 +171,31 @@ impl Report {
             usage: ended.usage,
             cost_usd: ended.cost.map(|cost| cost.to_string().replace('$', "")),
         });
+    }
+
+    /// Takes the turns out, for another report.
+    pub(crate) fn take_turns(&mut self) -> Vec<Turn> {
+        std::mem::take(&mut self.turns)
+    }
+
+    /// Notes the turns of an agent in the background.
+    pub(crate) fn absorb(&mut self, turns: Vec<Turn>) {
+        for usage in turns.iter().filter_map(|turn| turn.usage) {
+            self.usage_known = true;
+            self.elsewhere += usage;
+        }
+        self.beside.extend(turns);
+    }
+
+    fn all_turns(&self) -> impl Iterator<Item = &Turn> {
+        self.turns.iter().chain(&self.beside)
+    }
+
+    /// What all turns used together.
+    pub(crate) fn usage(&self, machine: &Machine) -> Usage {
+        let mut usage = machine.usage();
+        usage += self.elsewhere;
+        usage
     }
 
     /// Notes what a turn said.
@@ -246,7 +279,7 @@ impl Report {
             legs.members.get(member).map(|it| it.target.to_string()).unwrap_or_default()
         };
         let mut decisions = run.handoffs.iter().map(DecisionId::to_string);
-        let handoffs: Vec<Handoff> = machine
+        let handoffs: Vec<Handoff<'_>> = machine
             .moves()
             .iter()
             .map(|moved| Handoff {
@@ -258,14 +291,14 @@ impl Report {
                     By::Forced => "forced",
                     By::Return => "return",
                 },
-                reason: moved.reason.clone(),
+                reason: moved.reason.as_deref().map(baton_run::shortened),
                 turn: moved.turn,
                 decision: if moved.by == By::Return { None } else { decisions.next() },
                 undone: moved.undone,
             })
             .collect();
         let mut agents: Vec<&str> = Vec::new();
-        for turn in &self.turns {
+        for turn in self.all_turns() {
             let who = turn.agent.as_deref().unwrap_or(&turn.model);
             if agents.last() != Some(&who) {
                 agents.push(who);
@@ -280,7 +313,8 @@ impl Report {
             attempts: run.attempts,
             handoffs: run.handoffs.len(),
             reason: head.reason,
-            turns: &self.turns,
+            turns: self.all_turns().collect(),
+            context: self.context.as_ref(),
         };
         let mut extras = Vec::with_capacity(4);
         let mut add = |key: &'static str, value: Result<RawJson, _>| {
@@ -288,7 +322,7 @@ impl Report {
         };
         add("handoffs", RawJson::of(&handoffs));
         add("agents_used", RawJson::of(&agents));
-        add("turns_consumed", RawJson::of(&self.turns.len()));
+        add("turns_consumed", RawJson::of(&self.all_turns().count()));
         if self.has_tools {
             let executed: Vec<&str> = self.results.iter().map(|it| it.tool_name.as_str()).collect();
             add("tools_executed", RawJson::of(&executed));

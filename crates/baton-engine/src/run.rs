@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_audit::{Decision, DecisionKind, HandoffNote, Labels, Shadow, ToolNote};
-use baton_dialect::Marks;
+use baton_audit::{Decision, DecisionKind, HandoffNote, Labels, Shadow, StepNote, ToolNote};
+use baton_dialect::{Marks, Unfit};
 use baton_model::{DecisionId, RunId, Target};
 use baton_policy::{Candidate, Inputs, PLANNER_VERSION, Reason, Row};
 use tokio::time::Instant;
 
+use crate::capture::Wanted;
 use crate::consider::{Considered, credentials, keys};
 use crate::health::{Form, Keys, Picked, Probe};
 use crate::leg::Leg;
@@ -51,10 +52,16 @@ pub(crate) struct Run {
     pub(crate) marks: Option<Marks>,
     /// The tools that were run since the last decision.
     pub(crate) tools_run: Vec<ToolNote>,
+    /// The steps of agents that were done since the last decision.
+    pub(crate) steps_run: Vec<StepNote>,
     /// Why no hand-over is offered, where there could be one.
     pub(crate) disabled: Option<&'static str>,
     /// Whether the conversation was handed over to where it is.
     pub(crate) handed: bool,
+    /// Where what is asked and answered goes, if anybody wants it.
+    pub(crate) capture: Option<Wanted>,
+    /// The answer of the present target that did not follow its schema; its next attempt is told of it.
+    pub(crate) unfit: Option<Box<Unfit>>,
     /// Whether a decision was made.
     begun: bool,
 }
@@ -75,13 +82,18 @@ impl Run {
         let Considered { settings, pool, inputs, converted, probes, marks, .. } = considered;
         let wordless = pool.ignored(&ask).collect();
         let deadline = Instant::now() + pool.policy.timeouts().total;
+        let capture = engine.capture.as_ref();
+        let capture = capture.and_then(|to| Wanted::by(to, &ask, &pool.policy.reference.name));
+        let kept = ask.kept.as_ref().map(|kept| kept.run());
+        let run = kept.or_else(|| ask.within.as_ref().map(|within| within.run()));
+        let id = run.unwrap_or_else(|| engine.ids.run());
         Self {
             ask,
             settings,
             pool,
             input_tokens: inputs.features.input_tokens,
             converted,
-            id: engine.ids.run(),
+            id,
             deadline,
             attempts: 0,
             parent: None,
@@ -96,10 +108,21 @@ impl Run {
             leg: None,
             marks,
             tools_run: Vec::new(),
+            steps_run: Vec::new(),
             disabled: None,
             handed: false,
+            capture,
+            unfit: None,
             begun: false,
         }
+    }
+
+    /// Goes on from these decisions, which another process made.
+    pub(crate) fn go_on(&mut self, parent: Option<DecisionId>, attempts: u32, handoffs: Vec<DecisionId>) {
+        self.begun = parent.is_some();
+        self.parent = parent;
+        self.attempts = attempts;
+        self.handoffs = handoffs;
     }
 
     /// What is left until the total deadline.
@@ -178,8 +201,11 @@ impl Run {
             leg: None,
             marks: None,
             tools_run: Vec::new(),
+            steps_run: Vec::new(),
             disabled: None,
             handed: false,
+            capture: None,
+            unfit: None,
             begun: true,
         }
     }
@@ -198,6 +224,9 @@ impl Run {
         // What the client's own loop did was before this request.
         let first = kind != DecisionKind::Observe && !std::mem::replace(&mut self.begun, true);
         let id = engine.ids.decision();
+        if let Some(within) = &self.ask.within {
+            within.note(id);
+        }
         if kind == DecisionKind::Handoff {
             self.handoffs.push(id);
         }
@@ -237,11 +266,14 @@ impl Run {
                 None
             },
             tools: std::mem::take(&mut self.tools_run),
+            steps: std::mem::take(&mut self.steps_run),
             dropped_parameters: Vec::new(),
             ignored_parameters: if first {
-                self.ask.ignored.iter().chain(&self.wordless).cloned().collect()
-            } else {
+                self.ask.ignored.iter().cloned().chain(self.wordless.drain(..)).collect()
+            } else if kind == DecisionKind::Observe {
                 Vec::new()
+            } else {
+                std::mem::take(&mut self.wordless)
             },
             labels: if first { self.ask.labels.clone() } else { Labels::default() },
         }

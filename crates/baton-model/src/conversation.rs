@@ -3,6 +3,8 @@
 //! A field that only one dialect has is kept raw in `extra` with its key: encoded again when the
 //! target speaks the dialect it came from, reported as dropped when it does not.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Dialect, ProviderName, RawJson};
 
 /// One request to a model.
@@ -35,7 +37,8 @@ pub struct Request {
 }
 
 /// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Role {
     /// The operator's instruction.
     System,
@@ -50,7 +53,7 @@ pub enum Role {
 }
 
 /// One message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Who speaks.
     pub role: Role,
@@ -61,20 +64,22 @@ pub struct Message {
 }
 
 /// A piece of a message, with where it came from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// What it is.
     pub kind: PartKind,
     /// Which dialect made it; a signature is only valid where it was made.
     pub origin: Origin,
     /// A prompt-cache mark set on this part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<CacheControl>,
     /// What its maker put beside it, which only its maker can read: a thought signature, say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attached: Option<Box<Attached>>,
 }
 
 /// Members of a part that belong to whoever made it. They go back there and nowhere else.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attached {
     /// The provider it came from, where that is known: a client's history does not say it.
     pub maker: Option<ProviderName>,
@@ -83,18 +88,19 @@ pub struct Attached {
 }
 
 /// Where a part came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Origin {
     /// The dialect it was read from.
     pub dialect: Dialect,
 }
 
 /// A prompt-cache mark, raw: its members differ by vendor.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CacheControl(pub RawJson);
 
 /// The kinds of part.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PartKind {
     /// Plain text.
     Text(String),
@@ -149,7 +155,8 @@ pub enum PartKind {
 }
 
 /// Where the bytes of an image are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ImageSource {
     /// At an address.
     Url(String),
@@ -163,7 +170,8 @@ pub enum ImageSource {
 }
 
 /// Where the bytes of a document are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DocumentSource {
     /// At an address.
     Url(String),

@@ -18,8 +18,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
+use hyper::body::Incoming;
 
-use crate::body::{Chunks, read_to_end};
+use crate::body::{Chunks, ReadError, read_to_end};
 use crate::client::HttpClient;
 use crate::egress::SendError;
 
@@ -28,6 +29,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// No more is read of an answer. What it says does not matter, but an unread one costs its connection.
 const ANSWER_LIMIT: usize = 16 * 1024;
+
+/// No more is read of an answer that was asked for.
+const ASKED_LIMIT: usize = 256 * 1024;
 
 /// What a secret begins with.
 const SECRET_PREFIX: &str = "whsec_";
@@ -78,6 +82,9 @@ pub enum WebhookError {
     /// No answer came in time.
     #[error("the receiver did not answer in {} s", .0.as_secs_f32())]
     Late(Duration),
+    /// The answer could not be read.
+    #[error("the receiver's answer could not be read")]
+    Answer(#[source] ReadError),
     /// The receiver did not take it. A redirect is not followed.
     #[error("the receiver answered with status {0}")]
     Refused(StatusCode),
@@ -89,7 +96,7 @@ impl WebhookError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Kind(_) => false,
-            Self::Send(_) | Self::Late(_) => true,
+            Self::Send(_) | Self::Late(_) | Self::Answer(_) => true,
             Self::Refused(status) => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
@@ -121,14 +128,8 @@ impl Webhook {
     /// # Errors
     /// See [`WebhookError`]. The caller decides whether and when to try again.
     pub async fn send(&self, kind: &str, data: &[u8]) -> Result<(), WebhookError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let request = self.request(kind, data, now.as_secs())?;
         let exchange = async {
-            let answer = self.0.client.send(request).await.map_err(WebhookError::Send)?;
-            let (head, body) = answer.into_parts();
-            if !head.status.is_success() {
-                return Err(WebhookError::Refused(head.status));
-            }
+            let body = self.exchange(kind, data).await?;
             // It was taken: an answer that breaks off or never ends changes nothing.
             drop(read_to_end(body, ANSWER_LIMIT).await);
             Ok(())
@@ -136,6 +137,26 @@ impl Webhook {
         tokio::time::timeout(self.0.time_limit, exchange)
             .await
             .map_err(|_elapsed| WebhookError::Late(self.0.time_limit))?
+    }
+
+    /// Sends the same, and gives what the receiver answers, within this time.
+    ///
+    /// # Errors
+    /// See [`WebhookError`]: an answer that breaks off, never ends or is too long is none.
+    pub async fn ask(&self, kind: &str, data: &[u8], time_limit: Duration) -> Result<Bytes, WebhookError> {
+        let exchange = async {
+            let body = self.exchange(kind, data).await?;
+            read_to_end(body, ASKED_LIMIT).await.map_err(WebhookError::Answer)
+        };
+        tokio::time::timeout(time_limit, exchange).await.map_err(|_elapsed| WebhookError::Late(time_limit))?
+    }
+
+    async fn exchange(&self, kind: &str, data: &[u8]) -> Result<Incoming, WebhookError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let request = self.request(kind, data, now.as_secs())?;
+        let answer = self.0.client.send(request).await.map_err(WebhookError::Send)?;
+        let (head, body) = answer.into_parts();
+        if head.status.is_success() { Ok(body) } else { Err(WebhookError::Refused(head.status)) }
     }
 
     fn request(&self, kind: &str, data: &[u8], at_secs: u64) -> Result<Request<Chunks>, WebhookError> {

@@ -94,6 +94,9 @@ pub struct Features {
     /// The output limit the client set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
+    /// Whether a limit above a model's own is lowered to that, and not refused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lowers_output: bool,
     /// How many tools are on offer.
     #[serde(skip_serializing_if = "is_zero_u32")]
     pub tools: u32,
@@ -109,6 +112,9 @@ pub struct Features {
     /// Whether the answer must follow a schema.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub structured_output: bool,
+    /// Whether a model without such answers can be asked for one by a tool.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub schema_by_tool: bool,
     /// Whether log probabilities are asked for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub logprobs: bool,

@@ -11,6 +11,7 @@ mod breaker;
 mod facts;
 mod failure;
 mod inputs;
+mod output;
 mod plan;
 mod policy;
 mod rule;
@@ -26,6 +27,7 @@ pub use inputs::{
     HandoffBy, Health, Inputs, JudgeFailure, Judged, Knowledge, Latency, PolicyRef, ProviderPreferences,
     RunInputs, Timeouts, Variable, Wishes,
 };
+pub use output::OutputRule;
 pub use plan::{PLANNER_VERSION, Plan, Planned, Question, covers, plan, replays};
 pub use policy::{
     Balance, Capability, Constraints, DEFAULT_THRESHOLD, Fallback, Judge, Need, Needs, Order, Policy,

@@ -31,14 +31,15 @@ pub use allow::covers;
 pub(crate) use fixed::dollars;
 
 /// The version of the planner, recorded with every decision.
-pub const PLANNER_VERSION: u32 = 3;
+pub const PLANNER_VERSION: u32 = 4;
 
 /// Whether this planner makes of a record of that version what that version made of it.
 ///
-/// Version 3 added hand-overs. What a record of version 2 can say has the same meaning in both.
+/// Version 3 added hand-overs, version 4 answers of a schema by way of a tool, and limits of output that are lowered. What a record of an earlier version can
+/// say has the same meaning in all of them.
 #[must_use]
 pub const fn replays(planner: u32) -> bool {
-    matches!(planner, 2 | PLANNER_VERSION)
+    matches!(planner, 2..=PLANNER_VERSION)
 }
 
 /// What planning comes to.

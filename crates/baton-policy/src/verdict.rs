@@ -202,6 +202,8 @@ pub enum ReasonCode {
     LastResort,
     /// The same target again after a failure.
     RetryAfterFault,
+    /// The same target again, told in what its answer did not follow the schema.
+    SchemaRepair,
     /// Another target after a failure.
     FallbackAfterFault,
     /// Nothing is left to try.
@@ -246,6 +248,8 @@ pub enum ReasonCode {
     Returned,
     /// Too many agents wait for each other.
     MaxDepth,
+    /// An agent has ended, and what follows its end was done.
+    Ended,
 }
 
 impl ReasonCode {
@@ -304,6 +308,7 @@ impl ReasonCode {
             Self::Stays => "stays",
             Self::LastResort => "last_resort",
             Self::RetryAfterFault => "retry_after_fault",
+            Self::SchemaRepair => "schema_repair",
             Self::FallbackAfterFault => "fallback_after_fault",
             Self::Exhausted => "exhausted",
             Self::NotRetryable => "not_retryable",
@@ -326,6 +331,7 @@ impl ReasonCode {
             Self::Delegated => "delegated",
             Self::Returned => "returned",
             Self::MaxDepth => "max_depth",
+            Self::Ended => "ended",
         }
     }
 

@@ -18,7 +18,7 @@ use baton_policy::{
 use serde::{Deserialize, Serialize};
 
 /// Each version that is still replayed has at least so many.
-const CASES: [(u32, usize); 2] = [(2, 70), (PLANNER_VERSION, 14)];
+const CASES: [(u32, usize); 3] = [(2, 70), (3, 14), (PLANNER_VERSION, 3)];
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -128,10 +128,15 @@ const PARTS: &[(&str, Blinding)] = &[
     ("capability: what models can do", |it| facts(it, |facts| facts.capabilities = Capabilities::default())),
     ("capability: window", |it| facts(it, |facts| facts.capabilities.context_window = None)),
     ("capability: output", |it| facts(it, |facts| facts.capabilities.max_output_tokens = None)),
+    ("capability: an output that is lowered", |it| it.inputs.features.lowers_output = false),
     ("capability: vision", |it| facts(it, |facts| facts.capabilities.vision = None)),
     ("capability: audio", |it| facts(it, |facts| facts.capabilities.audio = None)),
     ("capability: tools", |it| it.inputs.features.tools = 0),
     ("capability: structured output", |it| facts(it, |facts| facts.capabilities.structured_output = None)),
+    ("capability: a schema by a tool", |it| it.inputs.features.schema_by_tool = false),
+    ("capability: a schema by a tool, where there are tools", |it| {
+        facts(it, |facts| facts.capabilities.tools = None);
+    }),
     ("capability: log probabilities", |it| facts(it, |facts| facts.capabilities.logprobs = None)),
     ("capability: reasoning", |it| facts(it, |facts| facts.capabilities.reasoning = None)),
     ("capability: strict parameters", |it| {

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use baton_model::{Part, PartKind};
 use serde::Deserialize;
 
-/// The longest reason of a model's that is kept.
-const LONGEST_REASON: usize = 500;
+/// The longest reason of a model's that is read, in bytes: whoever records it takes out what has no place in a
+/// log, and shortens it then.
+const LONGEST_REASON: usize = 64 * 1024;
 
 /// The most calls of a turn that go into the history: no vendor takes more in one message.
 const MOST_CALLS: usize = 128;
@@ -56,14 +57,22 @@ impl Call {
         members.keys().any(|key| key != "reason" && key != "agent").then(|| self.arguments.clone())
     }
 
-    /// Why, in the model's words, shortened.
+    /// Why, in the model's words.
     pub(crate) fn reason(&self) -> Option<String> {
         let why: Why = serde_json::from_str(&self.arguments).ok()?;
         let reason = why.reason?;
-        let reason = reason.trim();
-        let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(at, _)| at);
-        Some(reason.get(..end).unwrap_or(reason).to_owned()).filter(|reason| !reason.is_empty())
+        let reason = whole_words(reason.trim(), LONGEST_REASON);
+        Some(reason.to_owned()).filter(|reason| !reason.is_empty())
     }
+}
+
+/// As many whole words as fit: half a secret would not be known for one.
+fn whole_words(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let head = text.get(..text.floor_char_boundary(most)).unwrap_or_default();
+    head.rfind(char::is_whitespace).and_then(|end| head.get(..end)).unwrap_or_default().trim_end()
 }
 
 /// The calls among the parts. One without an id, or with another's, gets an id of its own.
@@ -121,4 +130,17 @@ pub(crate) fn named_calls(mut parts: Vec<Part>, calls: &[Call]) -> Vec<Part> {
         }
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_of_a_reason_is_cut() {
+        assert_eq!(whole_words("one two", 7), "one two");
+        assert_eq!(whole_words("one two", 6), "one");
+        assert_eq!(whole_words("one", 2), "");
+        assert_eq!(whole_words("é é", 4), "é");
+    }
 }

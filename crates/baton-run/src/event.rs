@@ -1,11 +1,12 @@
 //! What happens in a run, and what is to be done about it.
 
 use baton_model::{Dialect, FinishReason, NanoUsd, Part, Usage};
+use serde::{Deserialize, Serialize};
 
 use crate::Task;
 
 /// What a call came to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallResult {
     /// For the model.
     pub parts: Vec<Part>,
@@ -14,7 +15,8 @@ pub struct CallResult {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The request was planned; the member given to [`Machine::new`] has the conversation.
     Begin,
@@ -26,6 +28,10 @@ pub enum Event {
     Failed,
     /// A transfer or a task was allowed.
     Granted,
+    /// The same, and the target is told this.
+    Briefed(String),
+    /// Others that share the run's limits have used up what the turn was to be taken of.
+    Spent(Guard),
     /// A transfer was not allowed, for this reason.
     Denied(String),
     /// What was to be noted is.
@@ -36,8 +42,16 @@ pub enum Event {
     Ruled(Ruling),
 }
 
+impl Event {
+    /// What the target of a hand-over is told, beside what is configured.
+    pub(crate) fn briefing(self) -> Option<String> {
+        if let Self::Briefed(text) = self { Some(text) } else { None }
+    }
+}
+
 /// What rules say between two turns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ruling {
     /// The conversation stays where it is.
     Stay,
@@ -48,7 +62,7 @@ pub enum Ruling {
 }
 
 /// How a turn ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnEnd {
     /// The dialect it was read from.
     pub dialect: Dialect,
@@ -90,6 +104,13 @@ pub enum Effect {
     Returned {
         /// The member.
         from: usize,
+    },
+    /// Do what the configuration wants done at the end of this member, which has given its last answer.
+    Ended {
+        /// The member.
+        member: usize,
+        /// The text of its answer.
+        text: String,
     },
     /// Run these tools.
     Tools(Vec<ToolCall>),
@@ -141,7 +162,8 @@ pub struct ToolCall {
 }
 
 /// What ends a run or sends a transfer back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Guard {
     /// Enough turns.
     MaxTurns,
@@ -220,6 +242,16 @@ pub struct Move {
     pub turn: u32,
     /// Whether the target could not take it, and it went back.
     pub undone: bool,
+}
+
+/// The most characters of a reason that are kept.
+const LONGEST_REASON: usize = 500;
+
+/// A reason as it is kept and shown. What has no place in a log is taken out before.
+#[must_use]
+pub fn shortened(reason: &str) -> &str {
+    let end = reason.char_indices().nth(LONGEST_REASON).map_or(reason.len(), |(at, _)| at);
+    reason.get(..end).unwrap_or(reason)
 }
 
 impl Guard {

@@ -14,18 +14,30 @@ mod history;
 mod limits;
 mod machine;
 mod members;
+mod tape;
 mod team;
+mod template;
 mod terms;
+mod validation;
 mod wishes;
 mod words;
+mod workflow;
 
 pub use event::{
-    Aside, By, CallResult, Cause, Effect, Event, Finish, Guard, Move, Ruling, ToolCall, TurnEnd,
+    Aside, By, CallResult, Cause, Effect, Event, Finish, Guard, Move, Ruling, ToolCall, TurnEnd, shortened,
 };
 pub use history::{size, view};
 pub use limits::{HandoffMode, History, Limits};
 pub use machine::Machine;
 pub use members::{Member, Members};
+pub use tape::{Entry, Start, Tape, TapeError};
 pub use team::{ErrandWay, Task, Team, TeamAgent, ToolForm, Way};
+pub use template::{Known, fill, fill_value, member, names};
 pub use terms::{CallGate, Terms};
+pub use validation::{Check, OnInvalid, Validation, ValidationMistake};
 pub use wishes::{CallsTold, HandoffWishes, TargetWishes};
+pub use workflow::{
+    Around, AskedStep, Asks, CheckNote, CheckThen, CheckedStep, Choice, ChoiceBy, Flow, FlowEffect, FlowEnd,
+    FlowReport, Inquiry, NotAwaited, OnBranchError, StepAnswer, StepFailure, StepRecord, StepReport,
+    StepStatus, Tie, Workflow, WorkflowMistake,
+};

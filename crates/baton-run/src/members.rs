@@ -68,6 +68,12 @@ impl Members {
         self.members.get(member).map_or("", |member| member.name.as_str())
     }
 
+    /// Where the member of this name stands.
+    #[must_use]
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.members.iter().position(|member| member.name == name)
+    }
+
     /// The name of the tool that hands over to it.
     #[must_use]
     pub fn tool_name(&self, member: usize) -> &str {

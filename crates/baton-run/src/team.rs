@@ -42,6 +42,8 @@ pub struct TeamAgent {
     pub text_is_final: bool,
     /// The most turns that it may take.
     pub max_turns: Option<u32>,
+    /// Whether something is to be done when it has given its last answer.
+    pub steps_at_end: bool,
 }
 
 /// Whom an agent may hand over to.
@@ -192,6 +194,14 @@ impl Team {
         if let Some(agent) = self.agents.get_mut(at) {
             agent.server_tools = tools;
         }
+    }
+
+    /// The same agents, as they may reach each other from now on. Each keeps the tools that are run for it.
+    pub(crate) fn regroup(&mut self, mut team: Self) {
+        for (agent, before) in team.agents.iter_mut().zip(&mut self.agents) {
+            agent.server_tools = std::mem::take(&mut before.server_tools);
+        }
+        *self = team;
     }
 
     pub(crate) fn is_clients(&self, seat: Seat, name: &str) -> bool {

@@ -33,6 +33,13 @@ pub struct Terms {
 }
 
 impl Terms {
+    pub(crate) fn regroup(&mut self, team: Team) {
+        match &mut self.team {
+            Some(before) => before.regroup(team),
+            None => self.team = Some(team),
+        }
+    }
+
     pub(crate) fn kind(&self, seat: Seat, name: &str, arguments: &str) -> CallKind {
         if let Some(team) = &self.team {
             return team.kind(seat, name, arguments);

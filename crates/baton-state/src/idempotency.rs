@@ -194,6 +194,12 @@ impl Idempotency {
         }
     }
 
+    /// Lets go of every finished answer, whoever's: what a key was begun for is not known here. Repeats are
+    /// told that the outcome is unknown, and none is carried out again. Returns how many there were.
+    pub fn forget_answers(&self) -> u64 {
+        self.keys().kept.clear()
+    }
+
     fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }

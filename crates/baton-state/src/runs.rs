@@ -118,8 +118,12 @@ pub struct Claimed {
     pub checkpoint: Option<RawJson>,
     /// What its caller answered when it waited last.
     pub answer: Option<RawJson>,
-    calls: BTreeMap<CallKey, CallState>,
+    calls: KnownCalls,
 }
+
+/// What is known of the calls with effects of a run.
+#[derive(Clone, Default)]
+pub struct KnownCalls(BTreeMap<CallKey, CallState>);
 
 /// What is known of a call with effects.
 #[derive(Clone, PartialEq)]
@@ -248,12 +252,25 @@ impl Runs {
         &self,
         leases: impl IntoIterator<Item = &'a Lease>,
     ) -> Result<Vec<Renewed>, StateError> {
-        let rows = leases.into_iter().map(|lease| LeaseRow { run: lease.run, epoch: lease.epoch });
-        let rows: Vec<_> = rows.collect();
+        let rows: Vec<_> = leases.into_iter().map(Lease::row).collect();
+        self.renew_rows(&rows).await
+    }
+
+    /// The same for who keeps leases elsewhere.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn renew_rows(&self, rows: &[LeaseRow]) -> Result<Vec<Renewed>, StateError> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        self.store.renew_runs(&rows, self.leased_until((self.clock)())).await
+        self.store.renew_runs(rows, self.leased_until((self.clock)())).await
+    }
+
+    /// How long runs are held and kept.
+    #[must_use]
+    pub const fn leasing(&self) -> Leasing {
+        self.leasing
     }
 
     /// Writes a step, and goes on holding the run. Steps of several runs at once are one transaction.
@@ -410,7 +427,15 @@ impl Runs {
     /// When the store fails.
     pub async fn drop_expired(&self) -> Result<u64, StateError> {
         let now_ms = (self.clock)();
-        in_batches(BATCH, async || self.store.drop_expired_runs(now_ms, BATCH).await).await
+        let mut removed = 0;
+        // Written out, because an async closure is not `Send` enough for a task.
+        loop {
+            let batch = self.store.drop_expired_runs(now_ms, BATCH).await?;
+            removed += batch;
+            if batch < u64::from(BATCH) {
+                return Ok(removed);
+            }
+        }
     }
 
     /// How many there are of this subject.
@@ -509,7 +534,7 @@ impl Runs {
             let result = known.result.map(|result| self.vault.open_json(&places.call(&known.call), &result));
             Ok((known.call, result.transpose()?.map_or(CallState::Unknown, CallState::Ended)))
         });
-        let calls = calls.collect::<Result<_, StateError>>()?;
+        let calls = KnownCalls(calls.collect::<Result<_, StateError>>()?);
         let request = self.vault.open_json(&places.part(Parts::REQUEST), &parts.request)?;
         let checkpoint = self.open_part(&places, Parts::CHECKPOINT, parts.checkpoint.as_deref())?;
         let answer = self.open_part(&places, Parts::ANSWER, parts.answer.as_deref())?;
@@ -551,6 +576,12 @@ impl Lease {
         self.run
     }
 
+    /// What it is known by to the store.
+    #[must_use]
+    pub const fn row(&self) -> LeaseRow {
+        LeaseRow { run: self.run, epoch: self.epoch }
+    }
+
     /// The how many times it was taken. A run that kills whoever takes it is known by a large one.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
@@ -574,7 +605,21 @@ impl Claimed {
     /// What is known of a call with effects; `None` if it was never begun.
     #[must_use]
     pub fn call(&self, id: &str) -> Option<&CallState> {
-        self.calls.get(&CallKey::of(id))
+        self.calls.get(id)
+    }
+
+    /// What is known of its calls, for who goes on with it.
+    #[must_use]
+    pub fn take_calls(&mut self) -> KnownCalls {
+        std::mem::take(&mut self.calls)
+    }
+}
+
+impl KnownCalls {
+    /// What is known of a call; `None` if it was never begun.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&CallState> {
+        self.0.get(&CallKey::of(id))
     }
 }
 
@@ -584,6 +629,12 @@ impl Step {
     pub fn checkpoint(mut self, checkpoint: RawJson) -> Self {
         self.checkpoint = Some(checkpoint);
         self
+    }
+
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.checkpoint.is_none() && self.events.is_empty() && self.calls.is_empty()
     }
 
     /// Tells an event.
@@ -688,6 +739,12 @@ debug_without_content!(NewRun<'_>: id, Claimed: lease.run, StoredRun: run, Event
 impl fmt::Debug for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Step").field("events", &self.events.len()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for KnownCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(&self.0).finish()
     }
 }
 

@@ -19,7 +19,7 @@ use baton_state::responses::ResponseStore;
 use baton_state::runs::RunStore;
 use baton_store_postgres::{PostgresOptions, PostgresStore};
 use baton_testkit::conformance::{BY_ALL_ROWS, BY_SORTING, StoreUnderTest};
-use baton_testkit::{state_conformance, store_conformance};
+use baton_testkit::{content_conformance, state_conformance, store_conformance};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
 
@@ -180,6 +180,13 @@ impl state_conformance::StateUnderTest for Fresh {
 
 store_conformance!(open);
 state_conformance!(open);
+
+#[tokio::test]
+async fn content_is_found_with_its_key_and_forgotten_with_it() {
+    let Some(fresh) = open().await else { return };
+    content_conformance::check(&fresh.store).await;
+    StoreUnderTest::close(&fresh).await;
+}
 
 #[tokio::test]
 async fn the_evidence_cannot_be_truncated() {

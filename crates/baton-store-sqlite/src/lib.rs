@@ -10,6 +10,7 @@
 //! - **Never here:** a decision about what is recorded.
 
 mod audit;
+mod contents;
 mod error;
 mod keys;
 mod policies;

@@ -75,6 +75,10 @@ impl SqliteStore {
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
+            // What was deleted is written over: erased is erased.
+            .pragma("secure_delete", "on")
+            // A batch is undone from memory if a statement fails, not from a file that it writes each time.
+            .pragma("temp_store", "memory")
             .busy_timeout(BUSY);
         let writer = SqlitePoolOptions::new().max_connections(1).acquire_timeout(BUSY);
         let writer = writer.connect_with(options.clone()).await.map_err(failed)?;

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use baton_access::{BoxFuture, KeyStore, PolicyStore};
 use baton_audit::{
-    AuditQueries, AuditStore, AuditUpkeep, Block, Database as _, ListQuery, Question, Value, question_of,
+    AuditQueries, AuditStore, AuditUpkeep, Block, ContentStore as _, Database as _, ListQuery, Question,
+    Value, question_of,
 };
 use baton_state::responses::ResponseStore;
 use baton_state::runs::RunStore;
 use baton_store_sqlite::SqliteStore;
 use baton_testkit::conformance::{BY_ALL_ROWS, BY_SORTING, StoreUnderTest};
-use baton_testkit::{state_conformance, store_conformance};
+use baton_testkit::{content_conformance, state_conformance, store_conformance};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, SqlitePool};
 use tempfile::TempDir;
@@ -147,6 +148,13 @@ store_conformance!(open);
 state_conformance!(open);
 
 #[tokio::test]
+async fn content_is_found_with_its_key_and_forgotten_with_it() {
+    let Some(fresh) = open().await else { return };
+    content_conformance::check(&fresh.store).await;
+    StoreUnderTest::close(&fresh).await;
+}
+
+#[tokio::test]
 async fn the_files_are_readable_by_their_owner_only() {
     let fresh = open().await.unwrap();
     let files: Vec<_> = std::fs::read_dir(fresh._dir.path()).unwrap().map(|file| file.unwrap()).collect();
@@ -195,4 +203,21 @@ async fn a_replaced_block_is_refused() {
     fresh.execute(&insert("insert")).await.unwrap();
     let refusal = fresh.execute(&insert("insert or replace")).await.unwrap_err();
     assert!(refusal.contains("insert-only"), "{refusal}");
+}
+
+#[tokio::test]
+async fn an_erased_key_is_in_no_file() {
+    let fresh = open().await.unwrap();
+    let key = content_conformance::key("ada", "e1", 1);
+    let holds = || {
+        let files = std::fs::read_dir(fresh._dir.path()).unwrap();
+        let mut bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+        bytes.any(|bytes| bytes.windows(key.sealed.len()).any(|window| window == key.sealed))
+    };
+    fresh.store.put_contents(&[], std::slice::from_ref(&key)).await.unwrap();
+    fresh.store.scrub().await.unwrap();
+    assert!(holds(), "the key is in the database, and no more in the log beside it");
+    assert_eq!(fresh.store.forget_subject("ada", 5).await.unwrap().keys, 1);
+    fresh.store.scrub().await.unwrap();
+    assert!(!holds(), "the key was deleted and is still readable");
 }

@@ -76,6 +76,54 @@ impl ShadowCompared<'_> {
     }
 }
 
+/// Agents did what rarely ends well.
+#[derive(Debug)]
+pub struct AgentPattern<'a> {
+    /// What they did.
+    pub pattern: Pattern,
+    /// The agent that came to work by it.
+    pub agent: &'a str,
+}
+
+/// What agents do that rarely ends well. The lints at load warn of the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// The conversation went back the way that it had come.
+    PingPong,
+    /// Four conversations or more are open within each other.
+    Depth,
+    /// An agent can choose among more than five others.
+    ManyTargets,
+    /// The fourth hand-over of one request.
+    Chain,
+    /// An agent was chosen whose description does not say what it is for.
+    Vague,
+    /// Who was handed the conversation handed it on.
+    NoCoordinator,
+}
+
+impl Pattern {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::PingPong => "ping_pong",
+            Self::Depth => "depth",
+            Self::ManyTargets => "many_targets",
+            Self::Chain => "chain",
+            Self::Vague => "vague",
+            Self::NoCoordinator => "no_coordinator",
+        }
+    }
+}
+
+impl AgentPattern<'_> {
+    /// Counts it.
+    pub fn emit(&self) {
+        let agent = self.agent.to_owned();
+        counter!(Metric::AgentPatterns.name(), "pattern" => self.pattern.as_str(), "agent" => agent)
+            .increment(1);
+    }
+}
+
 /// A request was answered.
 #[derive(Debug)]
 pub struct RequestEnded {

@@ -14,6 +14,9 @@ mod health;
 mod meter;
 mod metric;
 
-pub use event::{AttemptEnded, ConfigReload, JournalState, RequestEnded, RequestShed, ShadowCompared};
+pub use event::{
+    AgentPattern, AttemptEnded, ConfigReload, JournalState, Pattern, RequestEnded, RequestShed,
+    ShadowCompared,
+};
 pub use health::HealthMoved;
 pub use metric::{Metric, describe};

@@ -21,6 +21,8 @@ pub enum Metric {
     Shed,
     /// Decisions planned with a policy on trial too, by policy and what it came to.
     Shadowed,
+    /// What agents did that rarely ends well, by pattern and agent.
+    AgentPatterns,
     /// Configuration reloads by result.
     ConfigReloads,
     /// Bytes in the journal that no store has yet.
@@ -33,7 +35,7 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the order of `/metrics`.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Requests,
         Self::Attempts,
         Self::Tokens,
@@ -42,6 +44,7 @@ impl Metric {
         Self::TargetUp,
         Self::Shed,
         Self::Shadowed,
+        Self::AgentPatterns,
         Self::ConfigReloads,
         Self::JournalBacklog,
         Self::RelayLag,
@@ -60,6 +63,7 @@ impl Metric {
             Self::TargetUp => "baton_target_up",
             Self::Shed => "baton_requests_shed_total",
             Self::Shadowed => "baton_shadow_decisions_total",
+            Self::AgentPatterns => "baton_agent_patterns_total",
             Self::ConfigReloads => "baton_config_reloads_total",
             Self::JournalBacklog => "baton_journal_backlog_bytes",
             Self::RelayLag => "baton_relay_lag_seconds",
@@ -77,6 +81,7 @@ impl Metric {
             Self::TargetUp => "1 while a target's breaker lets requests through, 0 while it does not.",
             Self::Shed => "Requests refused before a decision was made, by reason.",
             Self::Shadowed => "Decisions that a policy on trial was compared with, by policy and result.",
+            Self::AgentPatterns => "What agents did that rarely ends well, by pattern and agent.",
             Self::ConfigReloads => "Configuration reloads, by result.",
             Self::JournalBacklog => "Bytes in the journal that the store does not have yet.",
             Self::RelayLag => "Age of the oldest journal entry that the store does not have yet.",
@@ -94,6 +99,7 @@ pub fn describe() {
             | Metric::Tokens
             | Metric::Shed
             | Metric::Shadowed
+            | Metric::AgentPatterns
             | Metric::ConfigReloads => {
                 describe_counter!(metric.name(), Unit::Count, metric.help());
             }

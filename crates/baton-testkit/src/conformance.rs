@@ -1942,6 +1942,7 @@ fn decision(number: u64) -> Decision {
         shadow: None,
         handoff: None,
         tools: Vec::new(),
+        steps: Vec::new(),
         dropped_parameters: vec!["logit_bias".to_owned()],
         ignored_parameters: Vec::new(),
         labels: Labels { tags: vec!["a".to_owned()], ..Labels::default() },

@@ -33,6 +33,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use instant::serve_instant;
+pub use model::Usage;
 pub use script::{End, Fault, Pace, Raw, Said, Script, Step};
 pub use seen::{Credential, Ending, Seen};
 use serve::Shared;

@@ -11,6 +11,7 @@ pub mod checker;
 pub mod client;
 pub mod clock;
 pub mod conformance;
+pub mod content_conformance;
 pub mod fake;
 pub mod history;
 pub mod postgres;

@@ -35,6 +35,8 @@ pub struct Call {
 pub enum CallPath {
     /// The dialect's main endpoint.
     Answers,
+    /// `/responses` of a provider of chat completions that has it too.
+    Responses,
     /// `/v1/messages/count_tokens`; only `anthropic_messages` has it.
     CountTokens,
     /// Any other path, passed through.

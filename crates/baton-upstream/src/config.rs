@@ -15,6 +15,8 @@ pub struct ProviderConfig {
     pub name: ProviderName,
     /// What it speaks.
     pub dialect: Dialect,
+    /// Whether one of chat completions answers `/responses` too, below the same address.
+    pub responses: bool,
     /// Where it is.
     pub base_url: BaseUrl,
     /// Its keys, in order of preference. None for a provider that wants none.
@@ -98,6 +100,7 @@ impl ProviderConfig {
             credentials,
             auth: preset.auth(),
             quirks: preset.quirks,
+            responses: preset.responses,
             ..Self::new(name, preset.dialect, base_url)
         })
     }
@@ -108,6 +111,7 @@ impl ProviderConfig {
         Self {
             name,
             dialect,
+            responses: false,
             base_url,
             credentials: Vec::new(),
             headers: HeaderMap::new(),
@@ -146,6 +150,7 @@ impl fmt::Debug for ProviderConfig {
         f.debug_struct("ProviderConfig")
             .field("name", &self.name)
             .field("dialect", &self.dialect)
+            .field("responses", &self.responses)
             .field("base_url", &self.base_url)
             .field("credentials", &self.credentials)
             .field("headers", &self.headers.keys().collect::<Vec<_>>())

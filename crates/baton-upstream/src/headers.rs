@@ -107,15 +107,17 @@ impl HeaderPlan {
         }
         let json = || HeaderValue::from_static("application/json");
         let content_type = match path {
-            CallPath::Answers | CallPath::CountTokens => Some(json()),
+            CallPath::Answers | CallPath::Responses | CallPath::CountTokens => Some(json()),
             CallPath::Raw { content_type, .. } => content_type.clone(),
         };
         if let Some(content_type) = content_type {
             headers.insert(CONTENT_TYPE, content_type);
         }
         let accept = match path {
-            CallPath::Answers if stream => HeaderValue::from_static("text/event-stream"),
-            CallPath::Answers | CallPath::CountTokens => json(),
+            CallPath::Answers | CallPath::Responses if stream => {
+                HeaderValue::from_static("text/event-stream")
+            }
+            CallPath::Answers | CallPath::Responses | CallPath::CountTokens => json(),
             CallPath::Raw { .. } => HeaderValue::from_static("*/*"),
         };
         headers.insert(ACCEPT, accept);

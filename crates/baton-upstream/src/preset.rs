@@ -19,6 +19,8 @@ pub struct Preset {
     pub display_name: &'static str,
     /// What it speaks.
     pub dialect: Dialect,
+    /// Whether it answers `/responses` beside chat completions.
+    pub responses: bool,
     /// Where it is.
     pub base_url: &'static str,
     /// Environment variables that hold its key, the first one found counts.
@@ -39,6 +41,7 @@ const PLAIN: Preset = Preset {
     aliases: &[],
     display_name: "",
     dialect: Dialect::OpenaiChat,
+    responses: false,
     base_url: "",
     key_env: &[],
     host_env: None,
@@ -58,6 +61,7 @@ pub static PRESETS: &[Preset] = &[
     Preset {
         name: "openai",
         display_name: "OpenAI",
+        responses: true,
         base_url: "https://api.openai.com/v1",
         key_env: &["OPENAI_API_KEY"],
         // Refuses Google's signatures as unknown parameters, and ids beyond 40 bytes.

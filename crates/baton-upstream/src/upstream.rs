@@ -26,6 +26,7 @@ pub struct Upstream(Arc<Inner>);
 struct Inner {
     name: ProviderName,
     dialect: Dialect,
+    responses: bool,
     models: ModelNames,
     quirks: Quirks,
     backend: Backend,
@@ -70,10 +71,10 @@ impl Upstream {
                 ConfigError::Credential { provider: config.name.clone(), number: at + 1 }
             }
         })?;
-        let ProviderConfig { name, dialect, base_url, credentials, models, quirks, .. } = config;
+        let ProviderConfig { name, dialect, responses, base_url, credentials, models, quirks, .. } = config;
         let backend =
             Backend::Http(Box::new(Http { client, others, base_url, headers, secrets: credentials }));
-        Ok(Self(Arc::new(Inner { name, dialect, models, quirks, backend })))
+        Ok(Self(Arc::new(Inner { name, dialect, responses, models, quirks, backend })))
     }
 
     /// The built-in provider `echo`, which answers in process.
@@ -85,6 +86,7 @@ impl Upstream {
         Self(Arc::new(Inner {
             name: name("echo"),
             dialect: Dialect::OpenaiChat,
+            responses: false,
             models: ModelNames::Listed(models),
             quirks: Quirks::NONE,
             backend: Backend::Echo,
@@ -97,10 +99,29 @@ impl Upstream {
         &self.0.name
     }
 
-    /// What it speaks.
+    /// What it speaks, to clients of dialects that it does not speak.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         self.0.dialect
+    }
+
+    /// Whether it speaks a dialect.
+    #[must_use]
+    pub fn speaks(&self, dialect: Dialect) -> bool {
+        let beside = self.0.responses && self.0.dialect == Dialect::OpenaiChat;
+        dialect == self.0.dialect || beside && dialect == Dialect::OpenaiResponses
+    }
+
+    /// What it is spoken to in for a client of this dialect: the client's own where it speaks that.
+    #[must_use]
+    pub fn dialect_for(&self, client: Dialect) -> Dialect {
+        if self.speaks(client) { client } else { self.0.dialect }
+    }
+
+    /// The endpoint for answers in a dialect that it speaks.
+    #[must_use]
+    pub fn answers_in(&self, dialect: Dialect) -> CallPath {
+        if dialect == self.0.dialect { CallPath::Answers } else { CallPath::Responses }
     }
 
     /// What it does not take: the edits are for the caller, who knows the body.
@@ -185,7 +206,7 @@ impl Upstream {
         let uri = self.uri(http, &call)?;
         let headers = http.headers.write(&call.path, call.stream, &call.forward, &call.credential)?;
         let method = match &call.path {
-            CallPath::Answers | CallPath::CountTokens => Method::POST,
+            CallPath::Answers | CallPath::Responses | CallPath::CountTokens => Method::POST,
             CallPath::Raw { method, .. } => method.clone(),
         };
         let mut request = Request::new(Chunks::from(call.body));
@@ -214,16 +235,21 @@ impl Upstream {
     }
 
     fn uri(&self, http: &Http, call: &Call) -> Result<Uri, Fault> {
-        let unsupported =
-            || Fault::new(FaultKind::UnsupportedFeature, "this provider has no endpoint that counts tokens");
+        let unsupported = |what| Fault::new(FaultKind::UnsupportedFeature, what);
         let version = if http.base_url.ends_in_v1() { "" } else { "/v1" };
         let query = call.query.as_deref();
         let (path, query) = match (self.0.dialect, &call.path) {
             // A client's query is not part of OpenAI's dialects, so it is not ours to pass on.
             (Dialect::OpenaiChat, CallPath::Answers) => ("/chat/completions".to_owned(), None),
-            (Dialect::OpenaiResponses, CallPath::Answers) => ("/responses".to_owned(), None),
+            (Dialect::OpenaiResponses, CallPath::Answers)
+            | (Dialect::OpenaiChat | Dialect::OpenaiResponses, CallPath::Responses) => {
+                ("/responses".to_owned(), None)
+            }
+            (Dialect::AnthropicMessages, CallPath::Responses) => {
+                return Err(unsupported("this provider does not speak Responses"));
+            }
             (Dialect::OpenaiChat | Dialect::OpenaiResponses, CallPath::CountTokens) => {
-                return Err(unsupported());
+                return Err(unsupported("this provider has no endpoint that counts tokens"));
             }
             (Dialect::OpenaiChat | Dialect::OpenaiResponses, CallPath::Raw { path, .. }) => {
                 (path.as_str().to_owned(), query)
@@ -250,7 +276,7 @@ async fn send_echo(call: Call) -> UpstreamResponse {
             ("POST", "/chat/completions") => echo::send(joined(call.body)).await,
             _ => echo::no_such_path(),
         },
-        CallPath::CountTokens => echo::no_such_path(),
+        CallPath::Responses | CallPath::CountTokens => echo::no_such_path(),
     };
     let (head, body) = response.into_parts();
     UpstreamResponse { status: head.status, headers: head.headers, body: UpstreamBody::echo(body) }

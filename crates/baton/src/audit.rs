@@ -35,6 +35,14 @@ use list::Page;
 const SETTLING: Duration = Duration::from_secs(10);
 /// How many decisions are asked for at once.
 const PAGE: u32 = 500;
+/// What an erasing counts.
+const ERASED: [(&str, &str); 5] = [
+    ("contents", "captured requests and answers"),
+    ("keys", "keys to them"),
+    ("responses", "stored responses"),
+    ("runs", "runs"),
+    ("answers", "answers for repeats (of all callers)"),
+];
 /// How often `tail --follow` looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -70,7 +78,28 @@ async fn with_client(
             each_page(client, &filters, limit, |page| listed.show(page)).await?;
             listed.end();
         }
-        AuditCommand::Show { id } => {
+        AuditCommand::Show { id, content: true } => {
+            let path = format!("/audit/content/{}", segment(&id)?);
+            let answer = client.call(Method::GET, &path, &Value::Null).await?;
+            if json {
+                print_json(&answer);
+            } else {
+                list::content(&answer);
+            }
+        }
+        AuditCommand::Erase { subject } => {
+            let answer = client.call(Method::POST, "/audit/erase", &json!({"subject": subject})).await?;
+            if json {
+                print_json(&answer);
+            } else {
+                for (name, what) in ERASED {
+                    let count = answer.get(name).and_then(Value::as_u64).unwrap_or_default();
+                    line(&format!("{count:>8}  {what}"));
+                }
+                note(&format!("{} is erased, and the log says so", text(&answer, "subject")));
+            }
+        }
+        AuditCommand::Show { id, content: false } => {
             let path = format!("/audit/records/{}", segment(&id)?);
             let answer = client.call(Method::GET, &path, &Value::Null).await?;
             if json {

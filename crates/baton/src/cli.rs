@@ -174,6 +174,18 @@ pub(crate) enum AuditCommand {
     Show {
         /// The id of a decision or of a run
         id: String,
+        /// Instead: what was asked and answered under a decision, where it was captured. That it was read is recorded
+        #[arg(long)]
+        content: bool,
+    },
+    /// Erase what is kept of somebody: captured content, stored responses, runs, answers for repeats
+    ///
+    /// The log keeps every decision, and that this was done; `verify` finds nothing missing.
+    Erase {
+        /// The end user as requests name it (`safety_identifier`, `user`), a subject's id (`user_…`), or a
+        /// key's id for what came without a user
+        #[arg(long, value_name = "SUBJECT")]
+        subject: String,
     },
     /// Say why an answer came from where it came
     Explain {

@@ -23,6 +23,8 @@ use baton_audit::{
 use baton_engine::{Engine, Manual, Scope, TargetState};
 use baton_model::{DecisionId, KeyId, RunId};
 use baton_policy::{BreakerState, Latency};
+use baton_state::responses::ResponseStore;
+use baton_state::runs::RunStore;
 use baton_tools::Registry;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -33,6 +35,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::content::Contents;
 use crate::core::Core;
 use crate::plans::{Planned, Plans, keep_switches, switches};
 use crate::settings::settings;
@@ -54,6 +57,10 @@ pub(crate) struct Control {
     pub(crate) store: Arc<dyn AuditStore>,
     pub(crate) upkeep: Arc<dyn AuditUpkeep>,
     pub(crate) signing: Arc<Signing>,
+    pub(crate) contents: Arc<Contents>,
+    pub(crate) responses: Arc<dyn ResponseStore>,
+    pub(crate) erasable_runs: Arc<dyn RunStore>,
+    pub(crate) answers: Answers,
     pub(crate) engine: Arc<Engine>,
     pub(crate) versions: Arc<Versions>,
     pub(crate) tools: Registry,
@@ -75,8 +82,34 @@ impl Control {
             store: Arc::clone(&core.store),
             upkeep: Arc::clone(&core.upkeep),
             signing: Arc::clone(&core.signing),
+            contents: Arc::clone(&core.contents),
+            responses: Arc::clone(&core.responses),
+            erasable_runs: Arc::clone(&core.erasable_runs),
+            answers: Answers::default(),
             ids: core.ids.clone(),
         }
+    }
+
+    /// Lets an erasing let go of the answers that are kept for repeats; `forget` says how many there were.
+    pub(crate) fn with_answers(mut self, forget: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        self.answers = Answers(Some(Arc::new(forget)));
+        self
+    }
+}
+
+/// The answers that a server keeps for repeats; none where no server runs.
+#[derive(Clone, Default)]
+pub(crate) struct Answers(Option<Arc<dyn Fn() -> u64 + Send + Sync>>);
+
+impl Answers {
+    pub(crate) fn forget(&self) -> u64 {
+        self.0.as_ref().map_or(0, |forget| forget())
+    }
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Answers").field(&self.0.is_some()).finish()
     }
 }
 

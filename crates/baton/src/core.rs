@@ -12,21 +12,23 @@ use baton_access::{
     DerivedKey, KeyRing, KeyStore, Label, MasterKey, MasterKeySource, PolicyShelf, PolicyStore, Sealer,
 };
 use baton_audit::{
-    AuditQueries, AuditStore, AuditUpkeep, Decisions, Document, Export, ExportOptions, Failpoints, IdSource,
-    Journal, JournalOptions, Record, Relay, RelayOptions,
+    AuditQueries, AuditStore, AuditUpkeep, ContentStore, Decisions, Document, Export, ExportOptions,
+    Failpoints, IdSource, Journal, JournalOptions, Record, Relay, RelayOptions,
 };
 use baton_config::{Config, Database};
 use baton_engine::Engine;
 use baton_model::Secret;
 use baton_net::tasks::Tasks;
-use baton_state::Responses;
 use baton_state::responses::{Keeping, ResponseStore};
+use baton_state::runs::{Leasing, RunStore};
+use baton_state::{Responses, Runs};
 use baton_store_postgres::{ConnectError, PostgresOptions, PostgresStore};
 use baton_store_sqlite::SqliteStore;
 use baton_tools::Registry;
 
 use crate::alerts::Alerts;
 use crate::checkpoints::Sinks;
+use crate::content::Contents;
 use crate::retention::Retention;
 use crate::signing::Signing;
 use crate::stored::{self, Sealing};
@@ -46,7 +48,10 @@ pub(crate) struct Core {
     pub(crate) store: Arc<dyn AuditStore>,
     pub(crate) queries: Arc<dyn AuditQueries>,
     pub(crate) upkeep: Arc<dyn AuditUpkeep>,
-    responses: Arc<dyn ResponseStore>,
+    pub(crate) responses: Arc<dyn ResponseStore>,
+    pub(crate) erasable_runs: Arc<dyn RunStore>,
+    /// What was captured, and the keys to it.
+    pub(crate) contents: Arc<Contents>,
     pub(crate) signing: Arc<Signing>,
     pub(crate) ids: IdSource,
     /// What the idempotency keys of clients are looked up by.
@@ -88,8 +93,12 @@ impl Core {
             tracing::warn!(quarantined = ?quarantined, "the end of the journal was torn; what could not be read is kept aside");
         }
         let journal = Arc::new(journal);
-        let Stores { audit, queries, upkeep, responses, keys: key_store, policies } = stores(config).await?;
-        let relay = Arc::new(Relay::new(Arc::clone(&journal), Arc::clone(&audit), RelayOptions::STANDARD));
+        let Stores { audit, queries, upkeep, responses, runs, contents, keys: key_store, policies } =
+            stores(config).await?;
+        let contents = Contents::open(dir, &master, contents, Arc::clone(&journal), ids.clone())?;
+        let contents = Arc::new(contents);
+        let relay = Relay::new(Arc::clone(&journal), Arc::clone(&audit), RelayOptions::STANDARD);
+        let relay = Arc::new(relay.with_contents(Arc::clone(&contents) as _));
         let admin = std::env::var("BATON_ADMIN_KEY").ok().map(Secret::new);
         let keys = Arc::new(KeyRing::open(key_store, &master, dir, admin.as_ref())?);
         let tasks = Tasks::new();
@@ -125,6 +134,8 @@ impl Core {
             queries,
             upkeep,
             responses,
+            erasable_runs: runs,
+            contents,
             signing,
             ids,
             idempotency,
@@ -167,6 +178,11 @@ impl Core {
             keep: config.audit.retention,
         };
         drop(self.tasks.spawn(retention.run(self.tasks.clone())));
+        let keep = config.audit.capture.as_ref().map_or(config.audit.retention, |capture| {
+            // What is dropped from the log cannot be opened either.
+            capture.keep.or(config.audit.retention)
+        });
+        drop(self.tasks.spawn(Arc::clone(&self.contents).keep_in_order(keep, self.tasks.clone())));
         if let Some(dir) = &config.audit.export {
             let options = ExportOptions::new(dir);
             let export = Arc::new(Export::new(self.journal.boot(), Arc::clone(&self.store), options));
@@ -193,6 +209,17 @@ impl Core {
         config.stores_responses.then_some(responses)
     }
 
+    /// The runs of this installation, as this process holds them.
+    pub(crate) fn stored_runs(&self) -> anyhow::Result<Arc<Runs>> {
+        let ids = self.ids.clone();
+        let clock = Box::new(move || ids.now_ms());
+        let seal = Arc::new(Sealing(self.sealer.clone()));
+        let owner = self.journal.boot().to_string();
+        let runs = Arc::new(Runs::new(Arc::clone(&self.erasable_runs), seal, clock, leasing()?, owner));
+        drop(self.tasks.spawn(crate::runs::purge(Arc::clone(&runs), self.tasks.clone())));
+        Ok(runs)
+    }
+
     /// Gives the engine the stored policies, now and whenever somebody changes them.
     pub(crate) async fn follow_policies(&self, engine: Arc<Engine>) -> anyhow::Result<()> {
         self.versions.apply(&engine).await?;
@@ -202,6 +229,7 @@ impl Core {
 
     /// Writes the clean end, and hands everything to the store if it answers in time.
     pub(crate) async fn close(mut self, deadline: Duration) -> anyhow::Result<()> {
+        self.contents.stop(deadline / 4).await;
         self.journal.close().await?;
         if !self.sinks.settle(&self.journal, SINKS_SETTLE).await {
             tracing::warn!("the last checkpoint could not be kept outside of the store");
@@ -241,12 +269,25 @@ fn failpoints() -> anyhow::Result<Failpoints> {
     }
 }
 
+/// How long runs are held. The tests that kill the process do not wait for long. Read here and nowhere else.
+fn leasing() -> anyhow::Result<Leasing> {
+    match std::env::var("BATON_RUN_LEASE_MS") {
+        Ok(text) => {
+            let lease = Duration::from_millis(text.parse().context("`BATON_RUN_LEASE_MS`")?);
+            Ok(Leasing { lease, ..Leasing::STANDARD })
+        }
+        Err(_) => Ok(Leasing::STANDARD),
+    }
+}
+
 /// One store by its ports.
 pub(crate) struct Stores {
     pub(crate) audit: Arc<dyn AuditStore>,
     queries: Arc<dyn AuditQueries>,
     upkeep: Arc<dyn AuditUpkeep>,
     responses: Arc<dyn ResponseStore>,
+    runs: Arc<dyn RunStore>,
+    pub(crate) contents: Arc<dyn ContentStore>,
     pub(crate) keys: Arc<dyn KeyStore>,
     pub(crate) policies: Arc<dyn PolicyStore>,
 }
@@ -254,7 +295,14 @@ pub(crate) struct Stores {
 impl Stores {
     pub(crate) fn of<S>(store: S) -> Self
     where
-        S: AuditStore + AuditQueries + AuditUpkeep + ResponseStore + KeyStore + PolicyStore,
+        S: AuditStore
+            + AuditQueries
+            + AuditUpkeep
+            + ResponseStore
+            + RunStore
+            + ContentStore
+            + KeyStore
+            + PolicyStore,
     {
         let store = Arc::new(store);
         Self {
@@ -262,6 +310,8 @@ impl Stores {
             queries: Arc::clone(&store) as _,
             upkeep: Arc::clone(&store) as _,
             responses: Arc::clone(&store) as _,
+            runs: Arc::clone(&store) as _,
+            contents: Arc::clone(&store) as _,
             keys: Arc::clone(&store) as _,
             policies: store,
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use baton_admin::AdminState;
-use baton_api::{ApiState, Beside, FeedbackDesk, Gate};
+use baton_api::{ApiState, Beside, FeedbackDesk, Gate, RunDesk, RunOptions};
 use baton_audit::FeedbackLog;
 use baton_config::{Config, Provider, Sources, Watcher};
 use baton_engine::Engine;
@@ -56,14 +56,18 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
     core.record_config(&config).await?;
     let stop = CancellationToken::new();
     let drain = Drain::new(stop.clone(), config.limits.drain_timeout);
-    let engine = Arc::new(Engine::new(
+    let engine = Engine::new(
         Arc::new(settings(&config)?),
         Arc::clone(&core.journal),
         core.sealer.clone(),
         core.tools.clone(),
         core.ids.clone(),
         drain.last_words.clone(),
-    ));
+    );
+    let engine = Arc::new(match &config.audit.capture {
+        Some(capture) => engine.with_capture(core.contents.capture(capture)?),
+        None => engine,
+    });
     engine.health().restore(crate::plans::switches(&config.data_dir)?);
     core.follow_policies(Arc::clone(&engine)).await?;
     core.keep_in_order(&config)?;
@@ -87,12 +91,23 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         feedback.clone(),
         Arc::clone(&core.queries),
         Arc::clone(&engine),
+    )
+    .with_contents(Arc::clone(&core.contents) as _);
+    let runs = RunDesk::new(
+        core.stored_runs()?,
+        Arc::clone(&engine),
+        tasks.clone(),
+        stop.clone(),
+        RunOptions::STANDARD,
+        None,
     );
+    drop(tasks.spawn(runs.clone().work()));
     let state = ApiState {
         engine: Arc::clone(&engine),
         gate: Arc::clone(&gate),
-        idempotency,
+        idempotency: Arc::clone(&idempotency),
         responses: core.stored_responses(&config),
+        runs,
         tasks: tasks.clone(),
         decisions: Arc::clone(&core.decisions),
         feedback: FeedbackDesk::new(feedback, core.sealer.clone()),
@@ -104,7 +119,7 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         .await
         .with_context(|| format!("cannot listen on `{}`", config.listen))?;
     let address = listener.local_addr()?;
-    let control = control_listener(&config.data_dir)?;
+    let control_socket = control_listener(&config.data_dir)?;
     greet(&config, address, &core);
 
     drop(tasks.spawn(upkeep(metrics, stop.clone())));
@@ -115,8 +130,17 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         ..ServeOptions::default()
     };
     let control_drain = Drain::new(stop.clone(), Duration::from_secs(1));
-    let control_routes = control::router(Control::new(&core, Arc::clone(&engine), &config.data_dir));
-    drop(tasks.spawn(serve(control, control_routes, ServeOptions::default(), control_drain, tasks.clone())));
+    let answers = Arc::clone(&idempotency);
+    let control = Control::new(&core, Arc::clone(&engine), &config.data_dir)
+        .with_answers(move || answers.forget_answers());
+    let control_routes = control::router(control);
+    drop(tasks.spawn(serve(
+        control_socket,
+        control_routes,
+        ServeOptions::default(),
+        control_drain,
+        tasks.clone(),
+    )));
     let served = tasks.spawn(serve(listener, router, options, drain, tasks.clone()));
     let file = sources.file.clone();
     let watcher = Watcher::start(sources, Arc::clone(&config))?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context;
 use baton_access::HostPolicy;
 use baton_api::Access;
-use baton_config::{Config, Provider};
-use baton_engine::{CatalogBuilder, Route, Settings};
+use baton_config::{Config, McpEndpoint, Provider};
+use baton_engine::{CatalogBuilder, Route, Settings, Specialist, Specialists};
 use baton_net::client::{ClientOptions, HttpClient};
 use baton_net::egress::{ProxyConfig, Trust};
 use baton_upstream::Upstream;
@@ -55,9 +55,29 @@ pub(crate) fn settings(config: &Config) -> anyhow::Result<Settings> {
         default_provider: config.default_provider.clone(),
         policies: config.policies.clone(),
         default_policy: policy(baton_config::DEFAULT_POLICY)?,
-        crew: Arc::new(crate::agents::crew(&config.agents)),
+        crew: Arc::new(crate::agents::crew(&config.agents)?),
     };
-    Ok(Settings { version: config.version().to_owned(), catalog: catalog.build() })
+    let specialists = specialists(&config.mcp_endpoint);
+    Ok(Settings {
+        version: config.version().to_owned(),
+        catalog: catalog.build(),
+        specialists,
+        workflows: config.workflows.clone(),
+    })
+}
+
+fn specialists(endpoint: &McpEndpoint) -> Specialists {
+    let row = |row: &baton_config::Specialist| Specialist {
+        name: row.name.clone(),
+        models: row.models.clone(),
+        prompt_style: row.prompt_style.clone(),
+        focus: row.focus.clone(),
+    };
+    Specialists {
+        rows: endpoint.specialists.iter().map(row).collect(),
+        otherwise: endpoint.otherwise.clone(),
+        select: endpoint.select.clone(),
+    }
 }
 
 /// The gate's view of a configuration.

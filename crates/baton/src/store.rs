@@ -5,6 +5,7 @@
 //! - Start with [`copy`].
 //! - **Never here:** stored answers and runs, which end with their time.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -13,7 +14,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use axum::http::Method;
 use baton_access::{KeyStore, PolicyState, PolicyStore};
-use baton_audit::Copied;
+use baton_audit::{ContentStore, Copied};
 use baton_config::Config;
 use baton_model::Secret;
 use baton_store_postgres::{PostgresOptions, PostgresStore};
@@ -27,6 +28,9 @@ use crate::output::{line, note};
 
 /// How often it is told how far a copy is, in entries.
 const TELL_EVERY: u64 = 100_000;
+
+/// So many keys and pieces of content are read at a time.
+const AT_ONCE: u32 = 500;
 
 /// The store that is not the configuration's.
 #[derive(Clone, Debug)]
@@ -96,10 +100,14 @@ pub(crate) async fn copy(config: &Config, way: &Way, as_json: bool) -> anyhow::R
         }
     })
     .await?;
+    if matches!(way, Way::To(_)) {
+        forget_what_is_gone(&*from.contents, &*to.contents).await?;
+    }
+    let contents = copy_contents(&*from.contents, &*to.contents).await?;
     let keys = copy_keys(&*from.keys, &*to.keys).await?;
     let policies = copy_policies(&*from.policies, &*to.policies).await?;
     note(&format!(
-        "copied {} entries of {} chains, {} decisions, {keys} keys and {policies} versions of policies in {:.1} s; now they are checked",
+        "copied {} entries of {} chains, {} decisions, {contents} pieces of content, {keys} keys and {policies} versions of policies in {:.1} s; now they are checked",
         copied.entries,
         copied.chains,
         copied.decisions,
@@ -110,6 +118,57 @@ pub(crate) async fn copy(config: &Config, way: &Way, as_json: bool) -> anyhow::R
         line("the keys in it work with the master key of this gateway, and no other");
     }
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Adds where content stands and the keys to it. How many pieces were looked at. Who was erased in the target
+/// stays erased there.
+async fn copy_contents(from: &dyn ContentStore, to: &dyn ContentStore) -> anyhow::Result<u64> {
+    let mut keys = from.subject_keys(("", ""), AT_ONCE).await?;
+    while let Some(last) = keys.last() {
+        to.put_contents(&[], &keys).await?;
+        keys = from.subject_keys((&last.subject, &last.epoch), AT_ONCE).await?;
+    }
+    let mut copied = 0;
+    let mut rows = from.content_rows("", AT_ONCE).await?;
+    while let Some(last) = rows.last() {
+        copied += rows.len() as u64;
+        to.put_contents(&rows, &[]).await?;
+        rows = from.content_rows(&last.decision.to_string(), AT_ONCE).await?;
+    }
+    Ok(copied)
+}
+
+/// A key of an earlier copy that the source does not have any more was destroyed: so it is in the copy.
+async fn forget_what_is_gone(from: &dyn ContentStore, to: &dyn ContentStore) -> anyhow::Result<()> {
+    let mut forgotten = 0;
+    let mut after = (String::new(), String::new());
+    loop {
+        let page = to.subject_keys((&after.0, &after.1), AT_ONCE).await?;
+        let Some(last) = page.last() else { break };
+        // Both are in the same order, so what the source has of this stretch begins at the same place.
+        let end = (last.subject.clone(), last.epoch.clone());
+        let mut there = HashSet::new();
+        let mut at = after;
+        loop {
+            let some = from.subject_keys((&at.0, &at.1), AT_ONCE).await?;
+            let Some(last) = some.last() else { break };
+            at = (last.subject.clone(), last.epoch.clone());
+            there.extend(some.into_iter().map(|key| (key.subject, key.epoch)));
+            if at >= end {
+                break;
+            }
+        }
+        for key in &page {
+            if !there.contains(&(key.subject.clone(), key.epoch.clone())) {
+                forgotten += to.forget_subject(&key.subject, key.began_ms).await?.keys;
+            }
+        }
+        after = end;
+    }
+    if forgotten > 0 {
+        to.scrub().await?;
+    }
+    Ok(())
 }
 
 /// Adds the keys that are not there, and revokes those that were revoked. How many changed.

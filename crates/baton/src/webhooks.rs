@@ -20,6 +20,7 @@ pub(crate) fn alerts(settings: &WebhookSettings) -> anyhow::Result<Webhook> {
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
     config.audit.checkpoints.webhook.as_ref().map(checkpoints).transpose()?;
     config.audit.alerts.as_ref().map(|it| alerts(&it.webhook)).transpose()?;
+    crate::agents::crew(&config.agents)?;
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::{WAYS, ask, asked_of, cast, handoff, one, plot, stage, task};
-use crate::blackbox::handoff::{asked, calls, says, says_and_calls, user};
+use crate::blackbox::handoff::{Surface, asked, calls, says, says_and_calls, tool, user};
+use crate::blackbox::mcp::server::Mcp;
 use crate::blackbox::support::{Home, baton, run};
 use baton_testkit::fake::{Fault, Step};
 
@@ -130,21 +131,103 @@ fn what_agents_do_not_follow_is_named() {
     });
 }
 
-/// S2-6: an agent elsewhere is refused by name. S3-11, S4-9: the anti-patterns are warnings with their place.
+/// A rule of an agent's policy: the servers that it adds, and what it sets without a word in the client's dialect.
 #[test]
-fn s2_6_agents_elsewhere_are_refused_and_s3_11_anti_patterns_are_warned_of() {
+fn a_rule_of_an_agents_policy_is_followed_or_named() {
     run(async {
-        let agents = |handoffs: &str| {
-            format!(
-                "agents:\n  a: {{ model: echo/hello, handoffs: [{handoffs}] }}\n  b: {{ model: echo/hello }}\n"
-            )
-        };
-        let refused = Home::new(&agents("'https://agents.example.com'"));
-        let output = baton(&refused, &["check"]).await.expect(1);
-        assert!(output.err.contains("A2A"), "{}", output.err);
-        let warned = Home::new(&agents("b"));
-        let said = baton(&warned, &["check"]).await.expect(0).out;
-        assert!(said.contains("2:"), "{said}");
-        assert!(said.contains("`b` has no description to be chosen by"), "{said}");
+        let mcp = Mcp::start().await;
+        let config = format!(
+            "
+agents:
+  root: {{ model: '{{p}}/fake-root', policy: helped, handoffs: [helper] }}
+  helper: {{ model: '{{p}}/fake-helper', policy: helped, description: Helps }}
+mcp_servers: {{ acme: {{ url: '{}' }} }}
+policies:
+  default: {{ fallback: {{ retries: 0 }} }}
+  helped:
+    fallback: {{ retries: 0 }}
+    rules: [{{ name: all, when: 'request.input_tokens >= 0', mcp_servers: [acme], set: {{ seed: 7, temperature: 0.5 }} }}]
+",
+            mcp.url()
+        );
+        for (provider, way) in ["oai", "ant"].into_iter().flat_map(|it| WAYS.map(|way| (it, way))) {
+            let turns = vec![
+                calls(vec![("acme__query".to_owned(), json!({"q": "cats"}))]),
+                one(handoff("helper", "r")),
+                says("Done."),
+            ];
+            let fixture = stage(&config, provider, turns).await;
+            let (answer, said) = ask(&fixture, way, "root", "go").await;
+            let case = format!("{provider} {way:?} {}", answer.text());
+            assert_eq!(said.text, "Done.", "{case}");
+            let root = asked_of(&fixture, provider, "root");
+            assert!(root[1].to_string().contains("found: cats"), "{case}: {}", root[1]);
+            assert!(asked_of(&fixture, provider, "helper")[0].to_string().contains("acme__query"), "{case}");
+            assert_eq!(root[0]["temperature"], json!(0.5), "{case}");
+            let run = fixture.baton.run_of(&answer).await;
+            let ignored = |at: usize| run["decisions"][at]["ignored_parameters"].to_string();
+            let wordless = way.0 != Surface::Chat;
+            // The first decision, and the one that brings the other agent in.
+            assert_eq!([0, 2].map(|at| ignored(at).contains("rule.set.seed")), [wordless; 2], "{case} {run}");
+        }
+    });
+}
+
+/// A coordinator that waited and has no model left: the answer that it waited for is the run's.
+#[test]
+fn a_coordinator_without_a_model_does_not_cost_the_answer() {
+    const TEAM: &str = "
+agents:
+  boss:
+    model: '{p}/fake-boss'
+    policy: careful
+    handoffs: [{ agent: expert, returns: true }]
+  expert: { model: '{p}/fake-expert', description: Knows it }
+policies:
+  default: { fallback: { retries: 0 } }
+  careful:
+    fallback: { retries: 0 }
+    rules: [{ name: closed, when: 'context.closed == true', refuse: The house is closed }]
+";
+    run(async {
+        let turns = vec![
+            one(handoff("expert", "r")),
+            calls(vec![("weather".to_owned(), json!({"city": "Rome"}))]),
+            says("Sunny."),
+        ];
+        let fixture = stage(TEAM, "oai", turns).await;
+        let tools = [tool(Surface::Chat, "weather")];
+        let body = json!({"model": "agent/boss", "messages": user("Rome?"), "tools": tools});
+        let (_, said) = asked(&fixture.baton, WAYS[0], body).await;
+        let id = &said.call_ids[0];
+        let messages = json!([
+            {"role": "user", "content": "Rome?"},
+            {"role": "assistant", "tool_calls": [
+                {"id": id, "type": "function", "function": {"name": "weather", "arguments": "{\"city\":\"Rome\"}"}},
+            ]},
+            {"role": "tool", "tool_call_id": id, "content": "30 degrees"},
+        ]);
+        let body = json!({
+            "model": "agent/boss", "messages": messages, "tools": tools, "baton": {"context": {"closed": true}},
+        });
+        let (answer, said) = asked(&fixture.baton, WAYS[0], body).await;
+        assert_eq!((said.text.as_str(), said.finish.as_str()), ("Sunny.", "length"), "{}", answer.text());
+        let plot = plot(&fixture, &answer).await;
+        assert!(plot[1].starts_with("stop ") && plot.len() == 2, "{plot:?}");
+    });
+}
+
+/// A secret that a model writes into its reason is taken out before the reason is shortened.
+#[test]
+fn a_secret_at_the_edge_of_a_reason_is_not_recorded() {
+    run(async {
+        let reason = format!("{} sk-{}", "x".repeat(480), "a".repeat(40));
+        let fixture = stage(TEAM, "oai", vec![one(handoff("helper", &reason)), says("Done.")]).await;
+        let (answer, _) = ask(&fixture, WAYS[0], "root", "go").await;
+        let said = fixture.baton.run_of(&answer).await["decisions"][1]["handoff"]["said"].clone();
+        let said = said.as_str().unwrap();
+        assert!(said.ends_with(" [key]") && !said.contains("sk-"), "{said}");
+        let told = answer.json()["handoffs"][0]["reason"].clone();
+        assert_eq!(told.as_str().unwrap().chars().count(), 500, "{told}");
     });
 }

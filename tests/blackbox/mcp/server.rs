@@ -66,17 +66,17 @@ impl Mcp {
     }
 
     /// No call of a tool gets an answer any more.
-    pub(super) fn hold_calls(&self) {
+    pub(crate) fn hold_calls(&self) {
         self.state.lock().holds_calls = true;
     }
 
     /// How many calls wait for an answer.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.state.lock().held
     }
 
     /// The arguments of every call of a tool.
-    pub(super) fn calls(&self) -> Vec<Value> {
+    pub(crate) fn calls(&self) -> Vec<Value> {
         let inner = self.state.lock();
         let calls = inner.seen.iter().filter(|(_, body)| body["method"] == "tools/call");
         calls.map(|(_, body)| body["params"]["arguments"].clone()).collect()

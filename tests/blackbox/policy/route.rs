@@ -32,7 +32,7 @@ fn a_dry_run_says_what_would_be_decided_and_asks_nobody() {
         for body in &bodies {
             let shown = fixture.baton.post("/v1/route", body).await.expect(200).json();
             assert!(fixture.openai.seen().is_empty() && fixture.anthropic.seen().is_empty(), "{body}");
-            assert_eq!((&shown["object"], &shown["planner"]), (&json!("route"), &json!(3)), "{shown}");
+            assert_eq!((&shown["object"], &shown["planner"]), (&json!("route"), &json!(4)), "{shown}");
             assert_eq!(shown["selected"], shown["order"][0], "{shown}");
         }
         let list = fixture.baton.get("/v1/decisions").await.expect(200).json();

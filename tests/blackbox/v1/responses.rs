@@ -1,5 +1,6 @@
 //! `POST /v1/responses` over an upstream of every dialect, streamed and not.
 
+mod beside;
 mod faults;
 mod kept;
 mod pools;

@@ -21,8 +21,8 @@ const compatible = createOpenAICompatible({
 });
 const anthropic = createAnthropic({ baseURL: `${BASE_URL}/v1`, apiKey: API_KEY });
 
-/** The checks for one provider. */
-function checks(provider) {
+/** The checks for one provider, and the prefix of models whose upstream speaks another dialect than it. */
+function checks(provider, translated) {
   const ask = { model: provider(MODEL), prompt: "Say hello.", maxRetries: 0 };
   const seen = [];
   const tools = {
@@ -88,14 +88,18 @@ function checks(provider) {
       await rejects(404, () => generateText({ ...ask, model: provider("no-such-model") }));
     },
     async bad_request() {
-      await rejects(400, () => generateText({ ...ask, tools: { "not a name": tools.get_time } }));
+      const call = () => generateText({ ...ask, tools: { "not a name": tools.get_time } });
+      // The upstream refuses such a name. On the way to another dialect it becomes one that is taken.
+      if (MODEL.startsWith(translated)) await call();
+      else await rejects(400, call);
     },
   };
 }
 
 const all = {};
-for (const [label, provider] of Object.entries({ openai_compatible: compatible, anthropic })) {
-  for (const [name, check] of Object.entries(checks(provider))) all[`${label}/${name}`] = check;
+const providers = { openai_compatible: [compatible, "ant/"], anthropic: [anthropic, "oai/"] };
+for (const [label, [provider, translated]] of Object.entries(providers)) {
+  for (const [name, check] of Object.entries(checks(provider, translated))) all[`${label}/${name}`] = check;
 }
 const version = JSON.parse(readFileSync(new URL("node_modules/ai/package.json", import.meta.url))).version;
 await run(`ai ${version} (Node), ${MODEL}`, all);

@@ -2,34 +2,26 @@
 //
 // Beside the environment of checks.mjs:
 //
-//   OPENAI      where the scripted upstream of OpenAI's dialect is; it serves GPT models
+//   OPENAI      where the scripted upstream of OpenAI's chat is; it serves GPT models
+//   RESPONSES   where the one of OpenAI's Responses API is; it serves others of these
 //   ANTHROPIC   where the one of Anthropic's dialect is; it serves Claude models
 
 import assert from "node:assert/strict";
 
-import { API_KEY, BASE_URL } from "./checks.mjs";
+import { BASE_URL } from "./checks.mjs";
+import { ask } from "./upstreams.mjs";
 
-const UPSTREAMS = { openai: process.env.OPENAI, anthropic: process.env.ANTHROPIC };
+export { call, say, told, toolsOf } from "./upstreams.mjs";
+
+const UPSTREAMS = { openai: process.env.OPENAI, responses: process.env.RESPONSES, anthropic: process.env.ANTHROPIC };
 
 export const MINI = "openai/gpt-4o-mini";
 export const SONNET = "anthropic/claude-sonnet-4-20250514";
 export const TO_MINI = "transfer_to_gpt_4o_mini";
 export const TO_SONNET = "transfer_to_claude_sonnet_4_20250514";
 
-/** An answer in words. */
-export const say = (text) => ({ say: text });
-/** A call of a tool, behind a text if there is one. */
-export const call = (name, input, text) => ({ call: [[name, input]], ...(text === undefined ? {} : { say: text }) });
-
-async function ask(url, body) {
-  const headers = { "content-type": "application/json", authorization: `Bearer ${API_KEY}` };
-  const answer = await fetch(url, body === undefined ? { headers } : { method: "POST", headers, body: JSON.stringify(body) });
-  assert.equal(answer.status, 200, `${url}: ${answer.status}`);
-  return answer.json();
-}
-
 /**
- * Tells both upstreams what to answer, in order, and plays; fails when an answer was not asked for.
+ * Tells the upstreams what to answer, in order, and plays; fails when an answer was not asked for.
  * What is played gets `seen`, the bodies that reached an upstream, and `runs`, the decisions of each run.
  */
 export async function scene(script, play) {
@@ -62,32 +54,6 @@ export async function scene(script, play) {
 export function line(decision) {
   const from = decision.from ? ` ${decision.from} ->` : "";
   return `${decision.turn}.${decision.hop} ${decision.kind} ${decision.reason.code}${from} ${decision.to ?? "-"}`;
-}
-
-/** The names of the tools that an upstream was given. */
-export const toolsOf = (body) => (body.tools ?? []).map((tool) => tool.name ?? tool.function.name);
-
-/** The conversation that an upstream was given, in words: both dialects read alike. */
-export function told(body) {
-  const text = (content) => (typeof content === "string" ? content : content.map((block) => block.text).join(""));
-  const lines = body.system ? [`system: ${text(body.system)}`] : [];
-  for (const message of body.messages) {
-    if (message.role === "tool") {
-      lines.push(`result: ${text(message.content)}`);
-      continue;
-    }
-    const content = message.content ?? [];
-    for (const block of typeof content === "string" ? [{ type: "text", text: content }] : content) {
-      if (block.type === "text") lines.push(`${message.role}: ${block.text}`);
-      else if (block.type === "tool_use") lines.push(`assistant calls ${block.name} ${JSON.stringify(block.input)}`);
-      else if (block.type === "tool_result") lines.push(`result: ${text(block.content)}`);
-      else lines.push(`${message.role}: ${JSON.stringify(block)}`);
-    }
-    for (const { function: made } of message.tool_calls ?? []) {
-      lines.push(`assistant calls ${made.name} ${JSON.stringify(JSON.parse(made.arguments))}`);
-    }
-  }
-  return lines;
 }
 
 /** A hand-over as its target reads it. */

@@ -88,8 +88,9 @@ def run(label):
             function()
         except Exception as error:  # a check may fail in any way
             failed.append(function.__name__)
-            where = traceback.extract_tb(error.__traceback__)[1:2]
-            place = f"{os.path.basename(where[0].filename)}:{where[0].lineno}" if where else "?"
+            script = os.path.abspath(sys.argv[0])
+            lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == script]
+            place = f"{os.path.basename(script)}:{lines[0] if lines else '?'}"
             print(f"FAILED {label} {function.__name__} ({place}): {type(error).__name__}: {error}")
     print(f"{label}: {len(_checks) - len(failed)} passed, {len(failed)} failed")
     sys.exit(1 if failed else 0)

@@ -1,7 +1,7 @@
-//! Runs the SDKs that hand over from model to model, with a scripted upstream of either dialect
+//! Runs the SDKs that hand over from model to model, with a scripted upstream of each dialect
 //! behind the gateway.
 //!
-//! Each check says what the two upstreams answer, asks through its SDK, and compares what came
+//! Each check says what the upstreams answer, asks through its SDK, and compares what came
 //! back, what reached the upstreams, and what the gateway wrote down.
 //!
 //! - Start with [`run`].
@@ -16,28 +16,40 @@ use crate::tools;
 
 use super::{Script, common, finish, node, python};
 
-/// The models of the two upstreams, named as their vendors name them.
+/// The models of the upstreams, named as their vendors name them.
 const OPENAI: [&str; 5] = ["gpt-4o-mini", "gpt-4o", "gpt-4", "gpt-4.1", "Llama-3"];
-const ANTHROPIC: [&str; 3] =
-    ["claude-sonnet-4-20250514", "claude-3-5-sonnet-20241022", "claude-3-opus-20240229"];
+const RESPONSES: [&str; 2] = ["gpt-4.1-mini", "gpt-4.1-nano"];
+const ANTHROPIC: [&str; 4] =
+    ["claude-sonnet-4-20250514", "claude-sonnet-4-5", "claude-3-5-sonnet-20241022", "claude-3-opus-20240229"];
 
-/// Two upstreams, a server of tools, and the gateway before them; all end when this is dropped.
+/// The upstreams, a server of tools, and the gateway before them; all end when this is dropped.
 struct Stage {
     gateway: Gateway,
     openai: (Child, SocketAddr),
+    responses: (Child, SocketAddr),
     anthropic: (Child, SocketAddr),
     _server: Child,
 }
 
-/// Every script.
+/// Every script of the ordinary run.
 pub(super) fn run(place: &Place, profile: Profile) -> anyhow::Result<()> {
-    let scripts = scripts(place)?;
+    play(place, profile, &scripts(place)?)
+}
+
+/// The agents of `@deepagents/agent`: half a gigabyte of packages, so by command only.
+pub(super) fn deepagents(place: &Place, profile: Profile) -> anyhow::Result<()> {
+    let path = tools::deepagents(place)?.join("agents.mjs");
+    play(place, profile, &[Script { program: "node".into(), path }])
+}
+
+fn play(place: &Place, profile: Profile, scripts: &[Script]) -> anyhow::Result<()> {
     let stage = Stage::set(place, profile)?;
     let mut failed = 0;
-    for script in &scripts {
+    for script in scripts {
         let mut command = common(script, stage.gateway.address);
         command
             .env("OPENAI", format!("http://{}", stage.openai.1))
+            .env("RESPONSES", format!("http://{}", stage.responses.1))
             .env("ANTHROPIC", format!("http://{}", stage.anthropic.1));
         if !command.status()?.success() {
             failed += 1;
@@ -60,6 +72,7 @@ fn scripts(place: &Place) -> anyhow::Result<Vec<Script>> {
 impl Stage {
     fn set(place: &Place, profile: Profile) -> anyhow::Result<Self> {
         let (openai, anthropic) = (upstream(place, profile, &OPENAI)?, upstream(place, profile, &ANTHROPIC)?);
+        let responses = upstream(place, profile, &RESPONSES)?;
         let server = server(place)?;
         let folder = place.scratch("sdk-pools")?;
         let setup =
@@ -77,11 +90,18 @@ providers:
     base_url: "http://{openai}/v1"
     api_key: fake-key
     models: [{openai_models}]
+  responses:
+    dialect: openai_responses
+    base_url: "http://{responses}/v1"
+    api_key: fake-key
+    models: [{responses_models}]
   anthropic:
     dialect: anthropic_messages
     base_url: "http://{anthropic}"
     api_key: fake-key
     models: [{anthropic_models}]
+models:
+  responses/gpt-4.1-mini: {{ aliases: [gpt-4.1-mini] }}
 policies:
   default: {{ fallback: {{ retries: 0 }} }}
 routes:
@@ -95,11 +115,13 @@ mcp_servers:
                 data = data.display(),
                 openai = openai.1,
                 openai_models = OPENAI.join(", "),
+                responses = responses.1,
+                responses_models = RESPONSES.join(", "),
                 anthropic = anthropic.1,
                 anthropic_models = ANTHROPIC.join(", "),
             )
         })?;
-        Ok(Self { gateway, openai, anthropic, _server: server.0 })
+        Ok(Self { gateway, openai, responses, anthropic, _server: server.0 })
     }
 }
 

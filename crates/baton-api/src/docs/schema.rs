@@ -52,6 +52,126 @@ pub(crate) struct ChatRequest {
     baton: Option<OwnMembers>,
 }
 
+/// A run. Members that are not listed here are refused, but for the settings that chat has: `temperature`,
+/// `response_format` and the like.
+#[derive(ToSchema)]
+pub(crate) struct RunRequest {
+    /// What the user says: a text, or messages as chat has them.
+    input: Value,
+    /// A name, or a list of models that may hand the conversation to each other.
+    model: Option<Value>,
+    /// A configured agent by its name, or an agent of the request's own: `model`, `instruction`, `tools`,
+    /// `mcp_servers` (names of the file's), and settings.
+    agent: Option<Value>,
+    /// Tools of the caller's: a call of one ends the turn, and the run waits for `tool_outputs`.
+    tools: Option<Vec<Tool>>,
+    /// Servers of tools that the gateway runs.
+    mcp_servers: Option<Value>,
+    /// The policy that chooses.
+    policy: Option<String>,
+    /// Variables, for conditions and templates.
+    context: Option<Value>,
+    /// JSON Schema that `context` has to follow.
+    context_schema: Option<Value>,
+    #[schema(minimum = 1, maximum = 50)]
+    max_turns: Option<u32>,
+    #[schema(maximum = 50)]
+    max_handoffs: Option<u32>,
+    budget: Option<RunBudget>,
+    /// `false`: the run ends where the conversation is handed over, with the status `handoff` and its `target`.
+    follow_handoffs: Option<bool>,
+    /// The run whose conversation goes on. Without `model` and `agent`, those who had it go on with it.
+    #[schema(pattern = "^run_[0-9a-f]{32}$")]
+    previous_run: Option<String>,
+    /// Short texts, recorded with the decisions.
+    metadata: Option<Value>,
+    /// Whether the answer is the run's events.
+    stream: Option<bool>,
+    /// Whether the run goes on without its caller.
+    background: Option<bool>,
+}
+
+/// What a run may use up.
+#[derive(ToSchema)]
+pub(crate) struct RunBudget {
+    /// No turn is begun that could cost more than is left.
+    max_cost_usd: Option<Value>,
+    /// In and out. No turn is begun once they are used.
+    #[schema(minimum = 1)]
+    max_tokens: Option<u64>,
+    #[schema(minimum = 1, maximum = 86_400)]
+    max_seconds: Option<u64>,
+}
+
+/// Results of the calls that a run waits for.
+#[derive(ToSchema)]
+pub(crate) struct RunOutputs {
+    /// One for each call: `tool_call_id`, and `output`, which is a text or any JSON.
+    tool_outputs: Vec<Value>,
+    /// Whether the answer is the run's further events.
+    stream: Option<bool>,
+}
+
+/// A run.
+#[derive(ToSchema)]
+pub(crate) struct RunObject {
+    #[schema(pattern = "^run_[0-9a-f]{32}$")]
+    id: String,
+    object: String,
+    /// `queued`, `in_progress`, `requires_action`, `completed`, `handoff`, `incomplete`, `failed`, `cancelled`.
+    status: String,
+    /// In seconds since 1970.
+    created_at: u64,
+    #[schema(required = true)]
+    ended_at: Option<u64>,
+    /// What was said to the user: `text`, and `messages` with who said each.
+    output: Option<Value>,
+    /// Who took the last turn.
+    ended_by: Option<Value>,
+    /// The calls that the run waits for.
+    required_action: Option<Value>,
+    /// Who the conversation was handed to, with the status `handoff`.
+    target: Option<String>,
+    /// Why it ended early.
+    incomplete_details: Option<Value>,
+    /// Why it failed.
+    error: Option<Value>,
+    /// What went wrong on the way.
+    errors: Option<Vec<Value>>,
+    /// Those who took turns, in order.
+    agents_used: Option<Vec<String>>,
+    /// Each hand-over with its reason and its decision.
+    handoffs: Option<Vec<Value>>,
+    turns: Option<Vec<Value>>,
+    turns_consumed: Option<u32>,
+    /// What the gateway's tools were asked, and said.
+    tool_results: Option<Vec<Value>>,
+    usage: Option<Value>,
+    /// In US dollars; `null` where the price of a turn is not known.
+    cost_usd: Option<String>,
+    /// The variables.
+    context: Option<Value>,
+    metadata: Option<Value>,
+    model: Option<Value>,
+    agent: Option<String>,
+    background: Option<bool>,
+    previous_run: Option<String>,
+}
+
+/// Events of a run, as server-sent events: `run_start`, `agent_start`, `turn_start`, `text_delta`, `text_done`,
+/// `tool_call_start`, `tool_call_done`, `tool_result`, `turn_end`, `handoff`, `agent_end`, `requires_action`,
+/// `error`, `run_end`.
+#[derive(ToSchema)]
+pub(crate) struct RunEvents(String);
+
+/// A page of runs.
+#[derive(ToSchema)]
+pub(crate) struct RunList {
+    object: String,
+    data: Vec<RunObject>,
+    has_more: bool,
+}
+
 /// Anthropic's request for a message. Members that are not listed go to the provider as they were sent.
 #[derive(ToSchema)]
 pub(crate) struct MessagesRequest {

@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 use baton_model::BootId;
 
 use super::{Database, Query};
+use crate::Record;
 use crate::block::Block;
+use crate::content::{ContentColumns, ContentRow, StoredContent, content_row};
 use crate::store::{StoreError, StoreErrorKind, StoredDecision};
 
 /// The records of so many rows are read at once. Each may stand in a block of its own.
@@ -43,6 +45,22 @@ async fn look(
     if wanted.is_empty() {
         return Ok(());
     }
+    let records = texts(database, wanted, within).await?;
+    for stored in rows {
+        let [own, ended] = missing(stored);
+        let of = |place: Place| records.get(&(place.0, place.1)).cloned();
+        stored.record = stored.record.take().or_else(|| own.and_then(of));
+        stored.outcome = stored.outcome.take().or_else(|| ended.and_then(of));
+    }
+    Ok(())
+}
+
+/// The texts of the records at these places, as far as their evidence can be read.
+async fn texts(
+    database: &impl Database,
+    wanted: BTreeSet<Place>,
+    within: impl Fn(u64) -> (u64, u64),
+) -> Result<HashMap<(BootId, u64), String>, StoreError> {
     let list = wanted.iter().map(|(boot, seq, at_ms)| {
         let (from_ms, to_ms) = within(*at_ms);
         serde_json::json!([boot, seq, from_ms, to_ms.min(i64::MAX.unsigned_abs())])
@@ -51,16 +69,30 @@ async fn look(
     let blocks = database.ask(Query::BlocksOf, vec![Some(list).into()]).await?;
     let blocks = blocks.iter().map(Block::from_columns).collect::<Result<Vec<_>, _>>()?;
     let read = tokio::task::spawn_blocking(move || read(&blocks, &wanted)).await;
-    let records = read.map_err(|error| {
+    read.map_err(|error| {
         StoreError::new(StoreErrorKind::Unavailable, "the reading task ended early").with_source(error)
-    })?;
-    for stored in rows {
-        let [own, ended] = missing(stored);
-        let of = |place: Place| records.get(&(place.0, place.1)).cloned();
-        stored.record = stored.record.take().or_else(|| own.and_then(of));
-        stored.outcome = stored.outcome.take().or_else(|| ended.and_then(of));
+    })
+}
+
+/// Content with its records, in the order of the rows.
+///
+/// # Errors
+/// When the store fails, or a row means nothing.
+pub async fn stored_contents(
+    database: &impl Database,
+    rows: Vec<ContentColumns>,
+) -> Result<Vec<StoredContent>, StoreError> {
+    let rows = rows.into_iter().map(content_row).collect::<Result<Vec<_>, _>>()?;
+    let mut found = HashMap::new();
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let wanted = rows.iter().map(|(row, _)| (row.boot, row.seq, row.at_ms)).collect();
+        found.extend(texts(database, wanted, |_| (0, u64::MAX)).await?);
     }
-    Ok(())
+    let record = |row: &ContentRow| match Record::read(found.get(&(row.boot, row.seq))?.as_bytes()) {
+        Ok(Record::Content(content)) if content.decision == row.decision => Some(*content),
+        _ => None,
+    };
+    Ok(rows.into_iter().map(|(row, key)| StoredContent { record: record(&row), row, key }).collect())
 }
 
 /// The places of the decision's record and of its outcome's, where they are not known yet.

@@ -549,6 +549,8 @@ fn word(record: &Record) -> &'static str {
         Record::Feedback(_) => "feedback",
         Record::Dropped(_) => "dropped",
         Record::SigningKey(_) => "signing_key",
+        Record::Content(_) => "content",
+        Record::Erased(_) => "erased",
     }
 }
 

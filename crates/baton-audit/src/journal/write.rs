@@ -13,6 +13,9 @@ use super::{Shared, first_segment_bytes};
 use crate::frame::{self, Draft};
 use crate::{Outcome, Record};
 
+/// Content is taken until the journal is so full; the rest of it is for decisions.
+const CONTENT_PART: u64 = 2;
+
 /// How long the file system is left alone after it had no room.
 pub(super) const RETRY_PREPARE: Duration = Duration::from_secs(1);
 
@@ -35,7 +38,12 @@ impl Shared {
 
         let mut state = self.lock();
         state.check_open(record)?;
-        let bound = if is_of_requests(record) { self.options.max_bytes } else { u64::MAX };
+        let bound = match record {
+            // What is wanted beside must not be why a request is refused.
+            Record::Content(_) => self.options.max_bytes / CONTENT_PART,
+            record if is_of_requests(record) => self.options.max_bytes,
+            _ => u64::MAX,
+        };
         self.make_room(&mut state, kind, frame.len() as u64, bound)?;
         let seq = state.seq + 1;
         let hash = draft.seal(frame, state.hash, seq);

@@ -151,3 +151,62 @@ proptest! {
         prop_assert_eq!(redact(&once), once.as_str());
     }
 }
+
+fn check_json(mut value: Value, expected: &Value) {
+    let redactor = Redactor::new(&SecretKind::ALL, &["EMP-[0-9]{6}".to_owned()]).unwrap();
+    redactor.json(&mut value);
+    assert_eq!(&value, expected);
+    redactor.json(&mut value);
+    assert_eq!(&value, expected, "twice");
+}
+
+#[test]
+fn a_card_as_a_number_and_a_name_of_a_member_are_marked() {
+    check_json(
+        serde_json::json!({"n": 4111111111111111_u64, "a@b.example": [1, 2.5, true, null]}),
+        &serde_json::json!({"n": "[card]", "[email]": [1, 2.5, true, null]}),
+    );
+}
+
+#[test]
+fn an_escape_within_arguments_hides_nothing() {
+    check_json(
+        serde_json::json!({"arguments": r#"{"to":"ada\u0040mail.example"}"#}),
+        &serde_json::json!({"arguments": r#"{"to":"[email]"}"#}),
+    );
+}
+
+#[test]
+fn arguments_without_secrets_stay_as_they_were_written() {
+    check_json(
+        serde_json::json!({"arguments": "{ \"city\" : \"Berlin\" }"}),
+        &serde_json::json!({"arguments": "{ \"city\" : \"Berlin\" }"}),
+    );
+}
+
+#[test]
+fn an_operators_own_pattern_is_marked() {
+    check_json(serde_json::json!("staff EMP-123456 asks"), &serde_json::json!("staff [own] asks"));
+}
+
+#[test]
+fn data_is_counted_and_not_kept() {
+    let data = "QUJD".repeat(200);
+    check_json(
+        serde_json::json!([data, "data:image/png;base64,QUJD"]),
+        &serde_json::json!(["[800 bytes of data]", "[26 bytes of data]"]),
+    );
+}
+
+#[test]
+fn only_the_kinds_that_were_chosen_are_marked() {
+    let redactor = Redactor::new(&[SecretKind::Email], &[]).unwrap();
+    assert_eq!(redactor.text("a@b.example 4111111111111111"), "[email] 4111111111111111");
+}
+
+#[test]
+fn a_pattern_that_matches_everything_or_cannot_be_read_is_refused() {
+    for bad in ["x*", "(", "a{99999}{99999}"] {
+        assert!(Redactor::new(&[], &[bad.to_owned()]).is_err(), "{bad}");
+    }
+}

@@ -10,7 +10,7 @@ const POLICY: &str = "p";
 fn a_decision_is_derived_again_by_each_version_that_reads_it() {
     assert_eq!(replayed(3, |_| ()), Replay::Same);
     assert_eq!(replayed(2, |decision| decision.inputs.as_mut().unwrap().run = None), Replay::Same);
-    for planner in [0, 1, 4] {
+    for planner in [0, 1, PLANNER_VERSION + 1] {
         let refused = Replay::NotReplayable(NotReplayable::Planner(planner));
         assert_eq!(replayed(planner, |_| ()), refused);
     }

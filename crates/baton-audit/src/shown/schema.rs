@@ -31,6 +31,10 @@ pub struct FeaturesSchema {
     images: Option<bool>,
     audio: Option<bool>,
     structured_output: Option<bool>,
+    /// A model without such answers is asked for one by a tool.
+    schema_by_tool: Option<bool>,
+    /// A limit of output above a model's own is lowered to that.
+    lowers_output: Option<bool>,
     logprobs: Option<bool>,
     reasoning: Option<bool>,
     stream: Option<bool>,
@@ -123,6 +127,29 @@ pub(crate) struct HandoffSchema {
     left_out: Option<u64>,
     /// The tokens of the prompt cache that were lost.
     cache_lost_tokens: Option<u64>,
+}
+
+/// A step of an agent that was done before a hand-over or at its end. Sizes and hashes, no content.
+#[derive(Debug, ToSchema)]
+pub(crate) struct StepSchema {
+    /// Whose step.
+    agent: String,
+    /// `before_handoff` or `on_end`.
+    point: String,
+    /// Which of them, from 0.
+    step: u64,
+    /// What it does, such as `set` or `webhook`.
+    kind: String,
+    /// `done`, `skipped`, `vetoed`, or `failed`.
+    result: String,
+    /// Why it failed: a stable word.
+    code: Option<String>,
+    /// How long it took, in microseconds.
+    took_us: Option<u64>,
+    /// The size of what it brought.
+    bytes: Option<u64>,
+    /// SHA-256 of that, in hex digits.
+    hash: Option<String>,
 }
 
 /// What the client told about its request. Never a prompt.

@@ -228,7 +228,11 @@ impl<'a> Evidence<'a> {
             }
             Record::CleanStop { at_ms } => progress.stopped_ms = Some(at_ms),
             Record::Decision(_) | Record::Outcome(_) => self.of_request(progress, seq),
-            Record::Document(_) | Record::Change(_) | Record::Feedback(_) => {}
+            Record::Document(_)
+            | Record::Change(_)
+            | Record::Feedback(_)
+            | Record::Content(_)
+            | Record::Erased(_) => {}
         }
     }
 

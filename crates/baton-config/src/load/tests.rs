@@ -107,6 +107,7 @@ fn everything_else_of_the_example_loads() {
       "agents": null,
       "audit": {
         "alerts": null,
+        "capture": null,
         "checkpoints": {
           "file": null,
           "webhook": null
@@ -134,6 +135,46 @@ fn everything_else_of_the_example_loads() {
       },
       "listen": "127.0.0.1:8080",
       "mcp_allow_urls": [],
+      "mcp_endpoint": {
+        "otherwise": "summarization",
+        "select": [
+          "baton/auto"
+        ],
+        "specialists": [
+          {
+            "focus": "bugs, performance, best practices",
+            "models": [
+              "claude-3-5-sonnet-20241022"
+            ],
+            "name": "code_review",
+            "prompt_style": "technical"
+          },
+          {
+            "focus": "narrative, engagement, originality",
+            "models": [
+              "claude-3-opus-20240229"
+            ],
+            "name": "creative_expansion",
+            "prompt_style": "creative"
+          },
+          {
+            "focus": "accuracy, sources, verification",
+            "models": [
+              "openai/gpt-4.1"
+            ],
+            "name": "fact_checking",
+            "prompt_style": "analytical"
+          },
+          {
+            "focus": "key points, brevity, clarity",
+            "models": [
+              "openai/gpt-4o-mini"
+            ],
+            "name": "summarization",
+            "prompt_style": "concise"
+          }
+        ]
+      },
       "mcp_servers": {
         "acme/search": {
           "headers": {
@@ -252,7 +293,8 @@ fn everything_else_of_the_example_loads() {
           "models": [
             "*"
           ],
-          "proxy": null
+          "proxy": null,
+          "responses": false
         },
         "local": {
           "api_keys": [],
@@ -264,7 +306,8 @@ fn everything_else_of_the_example_loads() {
           "models": [
             "*"
           ],
-          "proxy": null
+          "proxy": null,
+          "responses": false
         },
         "openai": {
           "api_keys": [
@@ -278,7 +321,8 @@ fn everything_else_of_the_example_loads() {
           "models": [
             "*"
           ],
-          "proxy": null
+          "proxy": null,
+          "responses": true
         }
       },
       "responses": {
@@ -298,7 +342,8 @@ fn everything_else_of_the_example_loads() {
         "log_filter": "info",
         "log_format": "auto",
         "otlp_endpoint": null
-      }
+      },
+      "workflows": {}
     }
     "#);
 }
@@ -873,7 +918,7 @@ fn a_provider_may_be_a_preset_a_changed_preset_or_neither() {
         "  openai: { base_url: \"http://10.0.0.1:9/v1/\", models: [a, b], headers: { X-Team: t }, auth: api-key }\n",
         "  own: { dialect: anthropic_messages, base_url: \"https://own.example\", proxy: \"http://u:p@proxy:1\" }\n",
     );
-    assert_snapshot!(content(text, "/providers"), @r#"{"anthropic":{"api_keys":["[secret]"],"auth":"x-api-key","base_url":"https://api.anthropic.com","ca_file":null,"dialect":"anthropic_messages","headers":{},"models":["*"],"proxy":null},"openai":{"api_keys":["[secret]"],"auth":"api-key","base_url":"http://10.0.0.1:9/v1","ca_file":null,"dialect":"openai_chat","headers":{"x-team":"[secret]"},"models":["a","b"],"proxy":null},"own":{"api_keys":[],"auth":"x-api-key","base_url":"https://own.example","ca_file":null,"dialect":"anthropic_messages","headers":{},"models":["*"],"proxy":"[secret]"}}"#);
+    assert_snapshot!(content(text, "/providers"), @r#"{"anthropic":{"api_keys":["[secret]"],"auth":"x-api-key","base_url":"https://api.anthropic.com","ca_file":null,"dialect":"anthropic_messages","headers":{},"models":["*"],"proxy":null,"responses":false},"openai":{"api_keys":["[secret]"],"auth":"api-key","base_url":"http://10.0.0.1:9/v1","ca_file":null,"dialect":"openai_chat","headers":{"x-team":"[secret]"},"models":["a","b"],"proxy":null,"responses":false},"own":{"api_keys":[],"auth":"x-api-key","base_url":"https://own.example","ca_file":null,"dialect":"anthropic_messages","headers":{},"models":["*"],"proxy":"[secret]","responses":false}}"#);
 }
 
 #[test]

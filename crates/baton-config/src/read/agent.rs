@@ -10,29 +10,32 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use baton_model::{ModelName, NanoUsd};
-use baton_policy::{Actions, Policy, PolicyRef, Rule, RuleSet};
-use serde_json::Value;
+use baton_policy::{Policy, PolicyRef};
 
 use self::alias::Alias;
+use self::edge::{known, read_handoffs, read_sub_agents, tool_name};
 use self::note::Notes;
 use super::names::Names;
 use super::policy;
 use super::route;
-use crate::agents::{
-    Agent, AgentModel, Agents, Budget, Condition, HandoffEdge, HandoffTool, StructuredOutput, SubAgent,
-};
+use crate::agents::{Agent, AgentModel, Agents, Budget, HandoffTool, StructuredOutput};
 use crate::config::DEFAULT_POLICY;
 use crate::document::policy_version;
 use crate::reader::{At, Named, Reader, Section};
 use crate::tree::Span;
-use crate::value::{Wrong, did_you_mean, duration, millis, money};
+use crate::value::{Wrong, duration, millis, money};
 use crate::{Model, Route};
 
 pub(super) mod alias;
+mod edge;
 mod keys;
 mod lint;
 pub(super) mod note;
+mod shown;
+mod step;
 mod toolset;
+
+pub(crate) use self::shown::shown;
 
 /// The most agents of a file.
 const MOST_AGENTS: usize = 256;
@@ -155,6 +158,8 @@ fn read(
         // As Docker Agent has it, 0 is no limit.
         .filter(|most| *most > 0)
         .and_then(|most| u32::try_from(most).ok());
+    let before_handoff = step::steps(reader, &mut section, step::When::BeforeHandoff, around.names, notes);
+    let on_end = step::steps(reader, &mut section, step::When::OnEnd, around.names, notes);
     let budget = notes.take(reader, &mut section, "budget").map(|at| read_budget(reader, &at, notes));
     let structured_output = notes
         .take(reader, &mut section, "structured_output")
@@ -167,6 +172,7 @@ fn read(
     }
     let agent = Agent {
         name: entry.name.to_owned(),
+        vague: lint::is_vague(&description),
         description,
         instruction,
         models,
@@ -181,6 +187,9 @@ fn read(
         max_iterations,
         budget: budget.unwrap_or_default(),
         structured_output,
+        before_handoff,
+        on_end,
+        background: toolsets.background,
     };
     Some(Entry { agent, path: entry.value.path.clone(), places })
 }
@@ -350,206 +359,6 @@ fn read_policy(
     PolicyOf { policy, stand_ins }
 }
 
-/// Whom an agent names. One that is not there is left out with a warning, as Docker Agent's own examples name some;
-/// one that is nearly there is a mistake.
-fn named(
-    reader: &mut Reader<'_>,
-    at: &At<'_>,
-    of: &str,
-    what: &str,
-    names: &[&str],
-    notes: &mut Notes,
-) -> Option<String> {
-    let text = reader.read(at, |text| Ok(text.to_owned()))?;
-    match known(&text, of, what, names) {
-        Ok(name) => Some(name),
-        Err(missing) => {
-            if missing.is_near {
-                reader.wrong(at, missing.wrong);
-            } else {
-                notes.warn(at.node.span, &at.path, format!("{}; it is left out", missing.wrong.message));
-            }
-            None
-        }
-    }
-}
-
-/// What is wrong with the name of an agent that is not there.
-struct NoAgent {
-    wrong: Wrong,
-    /// Whether it is meant for one that is, or for one that is refused.
-    is_near: bool,
-}
-
-/// An agent of the file by its name.
-fn known(text: &str, of: &str, what: &str, names: &[&str]) -> Result<String, NoAgent> {
-    if names.contains(&text) {
-        return Ok(text.to_owned());
-    }
-    if text.contains(['/', ':']) {
-        let wrong =
-            Wrong::new(format!("`{text}` is an agent elsewhere (A2A or a registry), which is refused"));
-        return Err(NoAgent { wrong: wrong.hint("name an agent of this file"), is_near: true });
-    }
-    let what = match what {
-        "sub_agents" => "sub-agent",
-        "handoffs" => "handoff agent",
-        _ => "agent",
-    };
-    let wrong = Wrong::new(format!("agent `{of}` references non-existent {what} `{text}`"));
-    Err(match did_you_mean(text, names.iter().copied()) {
-        Some(hint) => NoAgent { wrong: wrong.hint(hint), is_near: true },
-        None => NoAgent { wrong: wrong.hint("add it to `agents`"), is_near: false },
-    })
-}
-
-fn read_handoffs(
-    reader: &mut Reader<'_>,
-    at: &At<'_>,
-    of: &str,
-    names: &[&str],
-    places: &mut Places,
-    notes: &mut Notes,
-) -> Vec<HandoffEdge> {
-    let mut edges: Vec<HandoffEdge> = Vec::new();
-    for item in reader.list(at).unwrap_or_default() {
-        let Some((edge, span, path)) = read_handoff(reader, &item, of, names, notes) else { continue };
-        if edge.agent == of {
-            reader.wrong_at(span, &path, Wrong::new("an agent does not hand over to itself"));
-        } else if edges.iter().any(|other| other.agent == edge.agent) {
-            reader.wrong_at(span, &path, Wrong::new(format!("`{}` stands here twice", edge.agent)));
-        } else {
-            places.handoffs.push((edge.agent.clone(), span, path));
-            edges.push(edge);
-        }
-    }
-    edges
-}
-
-fn read_handoff(
-    reader: &mut Reader<'_>,
-    item: &At<'_>,
-    of: &str,
-    names: &[&str],
-    notes: &mut Notes,
-) -> Option<(HandoffEdge, Span, String)> {
-    if !item.is_map() {
-        let agent = named(reader, item, of, "handoffs", names, notes)?;
-        let edge = HandoffEdge {
-            agent,
-            description: None,
-            returns: false,
-            additional_instructions: None,
-            enabled_if: None,
-        };
-        return Some((edge, item.node.span, item.path.clone()));
-    }
-    let mut section = reader.section(item)?;
-    let agent_at = notes.take(reader, &mut section, "agent");
-    if agent_at.is_none() {
-        reader.missing(&section, "agent", "whom the conversation may go to");
-    }
-    let agent = agent_at.as_ref().and_then(|at| named(reader, at, of, "handoffs", names, notes));
-    let mut text = |reader: &mut Reader<'_>, key| {
-        let at = notes.take(reader, &mut section, key)?;
-        reader.read(&at, |text| Ok(text.trim().to_owned()))
-    };
-    let description = text(reader, "description");
-    let additional_instructions = text(reader, "additional_instructions");
-    let returns = notes.take(reader, &mut section, "returns").and_then(|at| reader.boolean(&at));
-    let enabled_if =
-        notes.take(reader, &mut section, "enabled_if").and_then(|at| read_condition(reader, &at));
-    reader.finish(section);
-    let (span, path) = (agent_at?.node.span, item.path.clone());
-    let returns = returns.unwrap_or_default();
-    Some((
-        HandoffEdge { agent: agent?, description, returns, additional_instructions, enabled_if },
-        span,
-        path,
-    ))
-}
-
-fn read_condition(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Condition> {
-    let text = reader.read(at, |text| Ok(text.to_owned()))?;
-    let rule = Rule { name: "enabled_if".to_owned(), when: text.clone(), then: Actions::default() };
-    match RuleSet::compile(&[rule]) {
-        Ok(rule) => Some(Condition { text, rule: Arc::new(rule) }),
-        Err(mistakes) => {
-            for mistake in mistakes {
-                let wrong = Wrong { message: mistake.message, hint: mistake.hint };
-                reader.wrong_inside(at, mistake.line, mistake.column, wrong);
-            }
-            None
-        }
-    }
-}
-
-fn read_sub_agents(
-    reader: &mut Reader<'_>,
-    at: &At<'_>,
-    of: &str,
-    names: &[&str],
-    places: &mut Places,
-    notes: &mut Notes,
-) -> Vec<SubAgent> {
-    let mut edges: Vec<SubAgent> = Vec::new();
-    for item in reader.list(at).unwrap_or_default() {
-        let Some(edge) = read_sub_agent(reader, &item, of, names, notes) else { continue };
-        let clash = edges.iter().any(|other| other.agent == edge.agent && other.tool == edge.tool)
-            || edge.tool.is_some() && edges.iter().any(|other| other.tool == edge.tool);
-        if edge.agent == of {
-            reader.wrong_at(item.node.span, &item.path, Wrong::new("an agent gives no task to itself"));
-        } else if clash {
-            reader.wrong_at(item.node.span, &item.path, Wrong::new("this stands here twice"));
-        } else {
-            places.sub_agents.push((edge.agent.clone(), item.node.span, item.path.clone()));
-            edges.push(edge);
-        }
-    }
-    edges
-}
-
-fn read_sub_agent(
-    reader: &mut Reader<'_>,
-    item: &At<'_>,
-    of: &str,
-    names: &[&str],
-    notes: &mut Notes,
-) -> Option<SubAgent> {
-    if !item.is_map() {
-        let agent = named(reader, item, of, "sub_agents", names, notes)?;
-        return Some(SubAgent { agent, tool: None, description: None });
-    }
-    let mut section = reader.section(item)?;
-    let agent_at = notes.take(reader, &mut section, "agent");
-    if agent_at.is_none() {
-        reader.missing(&section, "agent", "who may be given a task");
-    }
-    let agent = agent_at.and_then(|at| named(reader, &at, of, "sub_agents", names, notes));
-    let tool = notes.take(reader, &mut section, "as").and_then(|at| reader.read(&at, tool_name));
-    let description = notes
-        .take(reader, &mut section, "description")
-        .and_then(|at| reader.read(&at, |text| Ok(text.trim().to_owned())));
-    reader.finish(section);
-    Some(SubAgent { agent: agent?, tool, description })
-}
-
-/// A name as every vendor takes it for a tool, and none of ours.
-fn tool_name(text: &str) -> Result<String, Wrong> {
-    let fits = text.len() <= LONGEST_NAME
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
-    if !fits {
-        return Err(Wrong::new("a tool is named with letters, digits, `-` and `_`, 64 at most"));
-    }
-    if OWN_TOOLS.contains(&text)
-        || text.to_ascii_lowercase().starts_with("transfer_to_")
-        || text.contains("__")
-    {
-        return Err(Wrong::new(format!("`{text}` means something of its own to agents")));
-    }
-    Ok(text.to_owned())
-}
-
 /// `max_cost` in US dollars, `max_tokens` in and out, `max_time`.
 fn read_budget(reader: &mut Reader<'_>, at: &At<'_>, notes: &mut Notes) -> Budget {
     let Some(mut section) = reader.section(at) else { return Budget::default() };
@@ -630,56 +439,6 @@ fn check_forced(reader: &mut Reader<'_>, read: &[Entry]) {
             at = after;
         }
     }
-}
-
-/// The content as it is recorded.
-pub(crate) fn shown(agents: &Agents) -> Value {
-    if agents.agents.is_empty() {
-        return Value::Null;
-    }
-    let budget = |budget: &Budget| {
-        serde_json::json!({
-            "max_cost_nano_usd": budget.max_cost.map(|cost| cost.0),
-            "max_tokens": budget.max_tokens,
-            "max_time_ms": budget.max_time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-        })
-    };
-    let agent = |agent: &Agent| {
-        serde_json::json!({
-            "description": agent.description,
-            "instruction": agent.instruction,
-            "models": agent.models.iter().map(|model| serde_json::json!({
-                "name": model.name,
-                "settings": model.settings.iter().cloned().collect::<serde_json::Map<_, _>>(),
-            })).collect::<Vec<_>>(),
-            "policy": { "name": agent.policy.reference.name, "version": agent.policy.reference.version },
-            "handoffs": agent.handoffs.iter().map(|edge| serde_json::json!({
-                "agent": edge.agent,
-                "description": edge.description,
-                "returns": edge.returns,
-                "additional_instructions": edge.additional_instructions,
-                "enabled_if": edge.enabled_if.as_ref().map(|condition| &condition.text),
-            })).collect::<Vec<_>>(),
-            "sub_agents": agent.sub_agents.iter().map(|edge| serde_json::json!({
-                "agent": edge.agent, "as": edge.tool, "description": edge.description,
-            })).collect::<Vec<_>>(),
-            "force_handoff": agent.force_handoff,
-            "handoff_tool": agent.handoff_tool,
-            "mcp": agent.servers,
-            "filesystem": agent.folders,
-            "tools": agent.client_tools,
-            "max_iterations": agent.max_iterations,
-            "budget": budget(&agent.budget),
-            "structured_output": agent.structured_output,
-        })
-    };
-    let named = agents.agents.iter().map(|it| (it.name.clone(), agent(it)));
-    serde_json::json!({
-        "agents": Value::Object(named.collect()),
-        // Their order says which comes first.
-        "order": agents.agents.iter().map(|agent| &agent.name).collect::<Vec<_>>(),
-        "budget": budget(&agents.budget),
-    })
 }
 
 #[cfg(test)]

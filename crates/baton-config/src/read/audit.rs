@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
+use baton_audit::{Redactor, SecretKind};
+
 use super::provider;
 use crate::reader::{At, Reader, Section};
 use crate::value::{Wrong, duration, path, size};
-use crate::{Alerts, Audit, WebhookSettings};
+use crate::{Alerts, Audit, CaptureSettings, WebhookSettings};
 
+/// As much is kept of a request or of an answer.
+const CAPTURED_BYTES: u64 = 256 << 10;
+/// An entry of the journal has room for no more.
+const MOST_CAPTURED: u64 = 1 << 20;
+/// How long content can be opened.
+const CAPTURE_KEPT: Duration = Duration::from_secs(30 * DAY);
 /// How far the store may be behind before somebody is told.
 const RELAY_LAG: Duration = Duration::from_secs(60);
 /// How much room the disk must have before somebody is told.
@@ -43,9 +51,62 @@ pub(super) fn audit(reader: &mut Reader<'_>, top: &mut Section<'_>) -> Audit {
         reader.finish(files);
     }
     audit.alerts = reader.take(&mut section, "alerts").and_then(|at| alerts(reader, &at));
-    reader.unsupported(&mut section, "capture");
+    audit.capture = reader.take(&mut section, "capture").and_then(|at| capture(reader, &at));
     reader.finish(section);
     audit
+}
+
+/// What is kept of requests and answers; nothing unless it says so.
+fn capture(reader: &mut Reader<'_>, at: &At<'_>) -> Option<CaptureSettings> {
+    let mut section = reader.section(at)?;
+    let content = reader.take(&mut section, "content").and_then(|at| reader.boolean(&at));
+    let [keys, routes, policies] =
+        ["keys", "routes", "policies"].map(|key| texts(reader, &mut section, key).unwrap_or_default());
+    let words = SecretKind::ALL.map(|kind| (kind.as_str(), kind));
+    let redact = reader.take(&mut section, "redact").and_then(|at| reader.list(&at));
+    let redact =
+        redact.map(|items| items.iter().filter_map(|at| reader.word(at, &words)).collect::<Vec<_>>());
+    let items = reader.take(&mut section, "patterns").and_then(|at| reader.list(&at)).unwrap_or_default();
+    let patterns = items.iter().filter_map(|at| reader.read(at, pattern)).collect();
+    let max_bytes = reader.take(&mut section, "max_bytes").and_then(|at| reader.read(&at, captured_bytes));
+    let keep = reader.take(&mut section, "keep").and_then(|at| reader.read(&at, retention));
+    reader.finish(section);
+    content.unwrap_or_default().then(|| CaptureSettings {
+        keys,
+        routes,
+        policies,
+        redact: redact.unwrap_or_else(|| SecretKind::ALL.to_vec()),
+        patterns,
+        max_bytes: max_bytes.unwrap_or(CAPTURED_BYTES),
+        keep: keep.unwrap_or(Some(CAPTURE_KEPT)),
+    })
+}
+
+fn texts(reader: &mut Reader<'_>, section: &mut Section<'_>, key: &'static str) -> Option<Vec<String>> {
+    let items = reader.take(section, key).and_then(|at| reader.one_or_more(&at))?;
+    let text = |text: &str| match text {
+        "" => Err(Wrong::new("the name is empty")),
+        text => Ok(text.to_owned()),
+    };
+    Some(items.iter().filter_map(|at| reader.read(at, text)).collect())
+}
+
+/// A regular expression that a redactor takes.
+fn pattern(text: &str) -> Result<String, Wrong> {
+    let pattern = text.to_owned();
+    match Redactor::new(&[], std::slice::from_ref(&pattern)) {
+        Ok(_redactor) => Ok(pattern),
+        Err(error) => Err(Wrong::new(error.to_string())),
+    }
+}
+
+fn captured_bytes(text: &str) -> Result<u64, Wrong> {
+    let bytes = size(text)?;
+    if (1..=MOST_CAPTURED).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(Wrong::new("expected at most `1MiB`, and more than nothing"))
+    }
 }
 
 /// Who is told, and when.
@@ -70,7 +131,12 @@ fn alerts(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Alerts> {
 
 /// Where messages go, with the secret that signs them.
 fn webhook(reader: &mut Reader<'_>, at: &At<'_>) -> Option<WebhookSettings> {
-    let mut section = reader.section(at)?;
+    let section = reader.section(at)?;
+    webhook_in(reader, section)
+}
+
+/// The same, of a section that says more.
+pub(super) fn webhook_in(reader: &mut Reader<'_>, mut section: Section<'_>) -> Option<WebhookSettings> {
     let url = match reader.take(&mut section, "url") {
         Some(at) => provider::base_url(reader, &at),
         None => {

@@ -1,11 +1,15 @@
-//! Reads `mcp_servers` and `mcp_allow_urls`.
+//! Reads `mcp_servers` and `mcp_allow_urls`, and what the gateway's own MCP endpoint answers from.
 
 use baton_model::Secret;
 use baton_tools::{Server, ServerLimits, ServerUrl, ToolSettings, Transport, UrlPattern};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::names::Names;
+use super::policy;
+use crate::config::{McpEndpoint, Specialist};
 use crate::reader::{At, Named, Reader, Section};
-use crate::value::{Wrong, duration};
+use crate::value::{Wrong, did_you_mean, duration};
+use crate::{Agents, Route};
 
 /// Headers that belong to the connection or to the protocol.
 const OWN_HEADERS: [&str; 17] = [
@@ -216,6 +220,149 @@ fn read_pattern(reader: &mut Reader<'_>, at: &At<'_>) -> Option<UrlPattern> {
                 .hint("such as `https://mcp.example.com/*` or `https://*.example.com/mcp`")
         })
     })
+}
+
+/// Everything that a specialist can be.
+pub(super) struct Nameable<'a> {
+    pub(super) names: &'a Names<'a>,
+    pub(super) routes: &'a [Route],
+    pub(super) policies: &'a [policy::Entry],
+    pub(super) agents: &'a Agents,
+}
+
+/// The specialists that there are without a word in the file: name, model, how it is asked, what it looks at.
+const BUILT_IN: [[&str; 4]; 4] = [
+    ["code_review", "claude-3-5-sonnet-20241022", "technical", "bugs, performance, best practices"],
+    ["creative_expansion", "claude-3-opus-20240229", "creative", "narrative, engagement, originality"],
+    ["fact_checking", "openai/gpt-4.1", "analytical", "accuracy, sources, verification"],
+    [OTHERWISE, "openai/gpt-4o-mini", "concise", "key points, brevity, clarity"],
+];
+
+/// Who does what nobody is for.
+const OTHERWISE: &str = "summarization";
+
+/// What chooses where nobody is named, and where nobody serves the model that is.
+const ANY_MODEL: &str = "baton/auto";
+
+/// The most specialists.
+const MOST_SPECIALISTS: usize = 100;
+
+pub(super) fn endpoint(reader: &mut Reader<'_>, top: &mut Section<'_>, known: &Nameable<'_>) -> McpEndpoint {
+    let built_in = || BUILT_IN.iter().map(|row| known.built_in(row)).collect();
+    let nothing = McpEndpoint {
+        select: vec![ANY_MODEL.to_owned()],
+        specialists: Vec::new(),
+        otherwise: OTHERWISE.to_owned(),
+    };
+    let Some(mut section) = reader.take(top, "mcp_endpoint").and_then(|at| reader.section(&at)) else {
+        return McpEndpoint { specialists: built_in(), ..nothing };
+    };
+    let select = reader.take(&mut section, "select").map(|at| known.models(reader, &at));
+    let rows = reader.take(&mut section, "specialists").map(|at| (at.clone(), reader.named(&at)));
+    let otherwise = reader.take(&mut section, "otherwise");
+    let specialists: Vec<Specialist> = match &rows {
+        None => built_in(),
+        Some((at, rows)) => {
+            if rows.is_empty() || rows.len() > MOST_SPECIALISTS {
+                let wrong = Wrong::new(format!("expected 1 to {MOST_SPECIALISTS} specialists"));
+                reader.wrong_at(at.node.span, &at.path, wrong);
+            }
+            rows.iter().filter_map(|row| known.specialist(reader, row)).collect()
+        }
+    };
+    let names: Vec<&str> = match &rows {
+        None => BUILT_IN.iter().map(|[name, ..]| *name).collect(),
+        Some((_, rows)) => rows.iter().map(|row| row.name).collect(),
+    };
+    let otherwise = match otherwise {
+        Some(at) => reader.read(&at, |text| otherwise_name(text, &names)),
+        None if names.contains(&OTHERWISE) => None,
+        None => {
+            reader.missing(&section, "otherwise", format!("which of {} does the rest", names.join(", ")));
+            None
+        }
+    };
+    reader.finish(section);
+    McpEndpoint {
+        select: select.filter(|models| !models.is_empty()).unwrap_or(nothing.select),
+        specialists,
+        otherwise: otherwise.unwrap_or(nothing.otherwise),
+    }
+}
+
+fn otherwise_name(text: &str, names: &[&str]) -> Result<String, Wrong> {
+    if names.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let wrong = Wrong::new(format!("there is no specialist `{text}`"));
+    Err(match did_you_mean(text, names.iter().copied()) {
+        Some(hint) => wrong.hint(hint),
+        None => wrong.hint("add it to `specialists`"),
+    })
+}
+
+impl Nameable<'_> {
+    /// A row of the built-in table, for whom another chooses where nobody serves its model.
+    fn built_in(&self, [name, model, prompt_style, focus]: &[&str; 4]) -> Specialist {
+        let model = if self.names.model(model).is_ok() { model } else { ANY_MODEL };
+        Specialist {
+            name: (*name).to_owned(),
+            models: vec![model.to_owned()],
+            prompt_style: (*prompt_style).to_owned(),
+            focus: (*focus).to_owned(),
+        }
+    }
+
+    fn specialist(&self, reader: &mut Reader<'_>, row: &Named<'_>) -> Option<Specialist> {
+        let mut section = reader.section(&row.value)?;
+        let model = reader.take(&mut section, "model");
+        if model.is_none() {
+            reader.missing(&section, "model", "a model, several, a route, `policy/<name>` or `agent/<name>`");
+        }
+        let models = model.map(|at| self.models(reader, &at)).unwrap_or_default();
+        let mut text =
+            |key| reader.take(&mut section, key).and_then(|at| reader.read(&at, |it| Ok(it.to_owned())));
+        let (prompt_style, focus) = (text("prompt_style"), text("focus"));
+        reader.finish(section);
+        Some(Specialist {
+            name: row.name.to_owned(),
+            models,
+            prompt_style: prompt_style.unwrap_or_default(),
+            focus: focus.unwrap_or_default(),
+        })
+    }
+
+    /// One name that a request may have for its `model`, or several models.
+    pub(super) fn models(&self, reader: &mut Reader<'_>, at: &At<'_>) -> Vec<String> {
+        let items = reader.one_or_more(at).unwrap_or_default();
+        match items.as_slice() {
+            [one] => reader.read(one, |text| self.named(text)).into_iter().collect(),
+            several => {
+                let models = self.names.models(reader, several, "list");
+                models.iter().map(ToString::to_string).collect()
+            }
+        }
+    }
+
+    /// What a request may have for its `model`.
+    pub(super) fn named(&self, text: &str) -> Result<String, Wrong> {
+        let known = if let Some(name) = text.strip_prefix("policy/") {
+            return super::route::policy_name(name, self.policies).map(|_| text.to_owned());
+        } else if let Some(name) = text.strip_prefix("agent/") {
+            if self.agents.named(name).is_none() {
+                let wrong = Wrong::new(format!("there is no agent `{name}`"));
+                let names = self.agents.agents.iter().map(|agent| agent.name.as_str());
+                return Err(match did_you_mean(name, names) {
+                    Some(hint) => wrong.hint(hint),
+                    None => wrong.hint("add it to `agents`"),
+                });
+            }
+            true
+        } else {
+            text == ANY_MODEL || self.routes.iter().any(|route| route.name.as_str() == text)
+        };
+        if known { Ok(text.to_owned()) } else { self.names.model(text).map(|name| name.to_string()) }
+    }
 }
 
 #[cfg(test)]

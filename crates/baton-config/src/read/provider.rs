@@ -82,6 +82,7 @@ fn from_environment(reader: &mut Reader<'_>) -> Vec<Entry> {
             let mut upstream = ProviderConfig::from_preset(preset, keys).ok()?;
             if let Some(base_url) = base_url_of_environment(reader, preset) {
                 upstream.base_url = base_url;
+                upstream.responses = false;
             }
             let name = upstream.name.clone();
             Some(Entry { name, provider: Some(Provider { upstream, proxy: None, ca_file: None }) })
@@ -140,6 +141,8 @@ fn read_section(
     let url = url_at.as_ref().and_then(|at| base_url(reader, at));
     let auth = reader.take(section, "auth").and_then(|at| read_auth(reader, &at));
     let models = reader.take(section, "models").and_then(|at| read_models(reader, &at));
+    let responses_at = reader.take(section, "responses");
+    let responses = responses_at.as_ref().and_then(|at| reader.boolean(at));
     let headers = reader.take(section, "headers").map(|at| read_headers(reader, &at)).unwrap_or_default();
     let proxy = reader.take(section, "proxy").and_then(|at| read_proxy(reader, &at));
     let ca_file = reader.take(section, "ca_file").and_then(|at| read_ca_file(reader, &at));
@@ -185,6 +188,14 @@ fn read_section(
     if let Some(auth) = auth {
         upstream.auth = auth;
     }
+    match (responses, &responses_at) {
+        (Some(true), Some(at)) if upstream.dialect != Dialect::OpenaiChat => {
+            let wrong = Wrong::new("only a provider of `openai_chat` can have `/responses` beside it");
+            reader.wrong(at, wrong.hint("leave it out"));
+        }
+        (Some(responses), _) => upstream.responses = responses,
+        (None, _) => {}
+    }
     if let Some(models) = models {
         upstream.models = models;
     }
@@ -211,6 +222,8 @@ fn from_preset(
     }
     if let Some(url) = url {
         upstream.base_url = url;
+        // What answers there is not known: many servers have chat completions alone.
+        upstream.responses = false;
     }
     Some(upstream)
 }

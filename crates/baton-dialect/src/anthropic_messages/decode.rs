@@ -12,10 +12,10 @@ use baton_model::{
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::DIALECT;
 use super::content::{decode_content, missing, value};
 use super::reasoning::decode_reasoning;
 use super::types::{FormatIn, MetadataIn, ToolChoiceIn, ToolIn, TurnIn};
+use super::{DIALECT, THREAD};
 use crate::read::read;
 use crate::{DecodeError, OWN_KEYS};
 
@@ -55,6 +55,16 @@ pub(crate) fn decode_request(body: &RawObject) -> Result<Request, DecodeError> {
         user: member::<MetadataIn>(body, "metadata")?.and_then(|metadata| metadata.user_id),
         extra: decode_extra(body)?,
     })
+}
+
+/// Refuses a thread: a conversation that one provider keeps, so that later requests bring only what is new.
+pub(crate) fn refuse_what_is_kept(body: &RawObject) -> Result<(), DecodeError> {
+    if body.get(THREAD).is_none() {
+        return Ok(());
+    }
+    let message = "`thread` names a conversation that is kept by one provider: send the messages themselves, or name a \
+                   model of that provider alone";
+    Err(DecodeError::at(THREAD, message))
 }
 
 /// Reads a member of the body; `null` and absent are the same.

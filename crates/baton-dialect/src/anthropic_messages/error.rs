@@ -7,6 +7,7 @@
 use baton_model::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
+use super::THREAD;
 use super::types::Text;
 use crate::ErrorBody;
 use crate::convert::to_json;
@@ -15,7 +16,7 @@ use crate::convert::to_json;
 const MAX_MESSAGE: usize = 500;
 
 /// Phrases of messages, in lower case, that say more than the type; the first match counts.
-const PHRASES: [(&str, FaultKind); 14] = [
+const PHRASES: [(&str, FaultKind); 15] = [
     ("prompt is too long", FaultKind::ContextTooLong),
     ("exceed context limit", FaultKind::ContextTooLong),
     ("exceeds the context window", FaultKind::ContextTooLong),
@@ -28,6 +29,8 @@ const PHRASES: [(&str, FaultKind); 14] = [
     ("does not support", FaultKind::UnsupportedFeature),
     ("not supported", FaultKind::UnsupportedFeature),
     ("is not available for this model", FaultKind::UnsupportedFeature),
+    // Another vendor may take it.
+    ("image exceeds", FaultKind::UnsupportedFeature),
     ("request exceeds the maximum size", FaultKind::TooLarge),
     ("overloaded", FaultKind::Overloaded),
 ];
@@ -137,6 +140,14 @@ pub(crate) fn encode_error(error: &ErrorBody<'_>) -> Vec<u8> {
     struct Inner<'r> {
         r#type: &'r str,
         message: &'r str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        details: Option<Details>,
+    }
+    /// What tells a client that it is to go on without a thread, and to send the whole conversation each time.
+    #[derive(Serialize)]
+    struct Details {
+        error_code: &'static str,
+        unsupported: [&'static str; 0],
     }
     #[derive(Serialize)]
     struct Outer<'r> {
@@ -151,7 +162,12 @@ pub(crate) fn encode_error(error: &ErrorBody<'_>) -> Vec<u8> {
     }
     to_json(&Outer {
         r#type: "error",
-        error: Inner { r#type: error.kind, message: error.message },
+        error: Inner {
+            r#type: error.kind,
+            message: error.message,
+            details: (error.param == Some(THREAD))
+                .then_some(Details { error_code: "thread_unsupported_request", unsupported: [] }),
+        },
         request_id: error.request_id,
         message: error.message,
         code: error.code,

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::{Gate, JoinEnd, PARAGRAPH, Show, TurnAnswer, no_turn};
 use crate::convert::with_members;
 use crate::{
-    AnswerContext, ErrorBody, StreamDecoder, StreamEncoder, StreamOptions, anthropic_messages, encode_answer,
-    openai_chat, openai_responses,
+    AnswerContext, ChangedStream, ErrorBody, StreamDecoder, StreamEncoder, StreamOptions, anthropic_messages,
+    encode_answer, openai_chat, openai_responses,
 };
 
 /// A decoder that can be copied in the middle of a stream.
@@ -70,6 +70,8 @@ pub(super) struct ModelJoiner {
 #[derive(Clone, Debug)]
 struct Turn {
     decoder: Decoder,
+    /// Changes its events back, where its request was changed.
+    changes: Option<ChangedStream>,
     /// What is added to a part's number: numbers rise over the turns.
     base: u32,
     /// The parts that a client sees and that have not ended, by their number in the turn.
@@ -83,7 +85,15 @@ struct Turn {
 impl Turn {
     fn new(upstream: Dialect, base: u32) -> Self {
         let decoder = Decoder::new(upstream);
-        Self { decoder, base, open: Vec::new(), speaks: false, showed: false, over: false }
+        Self { decoder, changes: None, base, open: Vec::new(), speaks: false, showed: false, over: false }
+    }
+
+    fn decode(&mut self, event: &str, data: &[u8], out: &mut Vec<StreamEvent>) -> Result<(), Fault> {
+        let Some(changes) = &mut self.changes else { return self.decoder.decode(event, data, out) };
+        let mut events = Vec::new();
+        self.decoder.decode(event, data, &mut events)?;
+        events.into_iter().for_each(|event| changes.push(event, out));
+        Ok(())
     }
 }
 
@@ -115,6 +125,14 @@ impl ModelJoiner {
         self.turn = Turn::new(upstream, self.next);
     }
 
+    pub(super) fn change_back(&mut self, changes: ChangedStream) {
+        self.turn.changes = Some(changes);
+    }
+
+    pub(super) const fn changes(&self) -> Option<&ChangedStream> {
+        self.turn.changes.as_ref()
+    }
+
     pub(super) fn pass(
         &mut self,
         event: &str,
@@ -127,7 +145,7 @@ impl ModelJoiner {
             return Ok(());
         }
         let before = events.len();
-        self.turn.decoder.decode(event, data, events)?;
+        self.turn.decode(event, data, events)?;
         let news = events.get(before..).unwrap_or_default();
         for event in news {
             match event {

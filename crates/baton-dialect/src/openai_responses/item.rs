@@ -2,10 +2,12 @@
 //!
 //! - Start with [`Draft`].
 //! - **Invariant:** the ids of items depend on the answer's id and their place alone.
+//! - **Invariant:** the id of an item of an answer that can be asked for again tells which answer that is.
 
 use baton_model::{Dialect, Part, PartKind, RawJson};
 use serde::Deserialize;
 
+use super::response::asked_for;
 use super::seal::{self, FOREIGN_ID};
 use crate::citations;
 use crate::convert::{ObjectWriter, hashed_id};
@@ -26,6 +28,17 @@ impl Stage {
             Self::Incomplete => "incomplete",
         }
     }
+}
+
+/// How many digits the place of an item has in its id.
+const PLACE_DIGITS: usize = 4;
+
+/// The id of the answer that an item was written in, by the item's own; `None` for an id that does not tell.
+pub fn answer_of(item: &str) -> Option<String> {
+    let digits = ["msg_", "fc_", FOREIGN_ID].iter().find_map(|prefix| item.strip_prefix(prefix))?;
+    let (answer, place) = digits.split_at_checked(digits.len().checked_sub(PLACE_DIGITS)?)?;
+    let answer = format!("resp_{answer}");
+    (asked_for(&answer).is_some() && place.bytes().all(|digit| digit.is_ascii_hexdigit())).then_some(answer)
 }
 
 /// An item that is being written.
@@ -115,7 +128,11 @@ impl Draft {
             },
             Kind::Raw(raw) => return Self { id: id_of(raw), kind },
         };
-        Self { id: hashed_id(&format!("{answer_id}:{place}"), prefix), kind }
+        let id = match asked_for(answer_id) {
+            Some(digits) => format!("{prefix}{digits}{place:0PLACE_DIGITS$x}"),
+            None => hashed_id(&format!("{answer_id}:{place}"), prefix),
+        };
+        Self { id, kind }
     }
 
     /// The item as JSON.

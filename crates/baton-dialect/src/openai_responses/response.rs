@@ -133,6 +133,34 @@ impl Envelope {
     }
 }
 
+/// Why an answer failed, in the words that the schema of a failed one has; clients with closed types read no other.
+const REASONS: [&str; 18] = [
+    "server_error",
+    "rate_limit_exceeded",
+    "invalid_prompt",
+    "vector_store_timeout",
+    "invalid_image",
+    "invalid_image_format",
+    "invalid_base64_image",
+    "invalid_image_url",
+    "image_too_large",
+    "image_too_small",
+    "image_parse_error",
+    "image_content_policy_violation",
+    "invalid_image_mode",
+    "image_file_too_large",
+    "unsupported_image_media_type",
+    "empty_image_file",
+    "failed_to_download_image",
+    "image_file_not_found",
+];
+
+/// The reason that is told for a code. The event `error`, which stands before a failed answer, has the code itself.
+pub(super) fn reason(code: Option<&str>) -> &'static str {
+    let known = |code: &str| REASONS.into_iter().find(|reason| *reason == code);
+    code.and_then(known).unwrap_or("server_error")
+}
+
 /// The id to show for an upstream's.
 pub(super) fn response_id(upstream: &str) -> String {
     if upstream.starts_with("resp_") { upstream.to_owned() } else { hashed_id(upstream, "resp_") }
@@ -141,9 +169,13 @@ pub(super) fn response_id(upstream: &str) -> String {
 /// Whether this id holds whatever the upstream called its answer: one of a request's digits, by which clients
 /// ask for a stored response again.
 pub(super) fn is_asked_for(made: &str) -> bool {
-    made.strip_prefix("resp_").is_some_and(|digits| {
-        digits.len() == 32 && digits.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
-    })
+    asked_for(made).is_some()
+}
+
+/// Those digits.
+pub(super) fn asked_for(made: &str) -> Option<&str> {
+    let is_digit = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    made.strip_prefix("resp_").filter(|digits| digits.len() == 32 && digits.bytes().all(is_digit))
 }
 
 fn echo(request: &RawObject) -> Vec<u8> {

@@ -22,6 +22,7 @@ pub(crate) use encoder::Encoder;
 
 use super::answer::Response;
 use super::parse;
+use super::response::reason;
 use super::types::Text;
 use crate::ErrorBody;
 use crate::convert::{ObjectWriter, push_line};
@@ -149,7 +150,7 @@ fn failed(error: &ErrorBody<'_>, first: &[u8]) -> Option<Vec<u8>> {
     let event = RawObject::parse(Bytes::copy_from_slice(first)).ok()?;
     let response = RawObject::parse(event.get_bytes("response")?).ok()?;
     let mut told = ObjectWriter::new();
-    told.member("code", error.code.unwrap_or("server_error"));
+    told.member("code", reason(error.code));
     told.member("message", error.message);
     let edits = [("status", Some(Bytes::from_static(b"\"failed\""))), ("error", Some(told.finish().into()))];
     let mut line = Vec::new();

@@ -99,6 +99,11 @@ impl Way {
         let from = self.target(active);
         let name = from.as_ref().map(ToString::to_string).unwrap_or_default();
         let (kind, to, reason) = match aside {
+            Aside::Later { to, .. } if self.has_steps_before(*to) => {
+                let stays = self.candidate(active);
+                let why = "its steps come first, and the client's tools are to be answered";
+                (DecisionKind::Stay, stays, Reason::in_run(RunEvent::Denied { from: &name, why }))
+            }
             Aside::Later { to, .. } => {
                 self.report.later = Some(*to);
                 let to = self.candidate(*to);
@@ -146,7 +151,7 @@ impl Way {
     }
 
     /// Writes down a decision that no attempt follows.
-    fn record(
+    pub(super) fn record(
         &mut self,
         kind: DecisionKind,
         to: Option<&Candidate>,

@@ -151,7 +151,7 @@ impl Streaming {
         let way = &mut self.way;
         let extras = way.report.extras(&way.run, &way.machine, &way.legs, &self.head);
         let extras: Vec<(&str, RawJson)> = extras.iter().map(|(key, value)| (*key, value.clone())).collect();
-        let usage = Some(way.machine.usage()).filter(|_| way.report.knows_usage());
+        let usage = Some(way.report.usage(&way.machine)).filter(|_| way.report.knows_usage());
         let end = JoinEnd { finish, stop_sequence, usage, extras: &extras };
         if let Some((joiner, frame)) = self.unseen.take().filter(|_| !self.begun) {
             way.joiner = Some(joiner);

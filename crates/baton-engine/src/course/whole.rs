@@ -4,8 +4,8 @@ use baton_model::{Dialect, PartKind, RawJson, Target};
 
 use super::{
     AnswerContext, Body, Bytes, Effect, Event, FinishReason, JoinEnd, Opened, Refusal, Reply, ReplyBody,
-    Stage, TurnAnswer, TurnEnd, Way, WholeTurn, answer_id, created, internal, join_answers, made_by,
-    not_recordable, repeated,
+    Stage, TurnAnswer, Way, WholeTurn, answer_id, created, internal, join_answers, not_recordable, repeated,
+    turn_end,
 };
 use crate::{ComingAnswer, Head};
 
@@ -60,13 +60,7 @@ impl Way {
         };
         self.report.turn(&self.machine, &target, &turn.ended, receipt);
         self.report.heard(&turn.answer.parts);
-        let event = Event::Ended(TurnEnd {
-            dialect: turn.dialect,
-            parts: made_by(&target.provider, turn.answer.parts.clone()),
-            finish: turn.answer.finish,
-            usage: turn.ended.usage,
-            cost: turn.ended.cost,
-        });
+        let event = Event::Ended(turn_end(&target, &turn, turn.answer.parts.clone()));
         done.head = Some(head);
         done.target = Some(target);
         done.turns.push(*turn);
@@ -94,7 +88,7 @@ impl Way {
         let end = JoinEnd {
             finish,
             stop_sequence: turns.last().and_then(|turn| turn.answer.stop_sequence.as_deref()),
-            usage: Some(self.machine.usage()).filter(|_| self.report.knows_usage()),
+            usage: Some(self.report.usage(&self.machine)).filter(|_| self.report.knows_usage()),
             extras: &extras,
         };
         let request = repeated(ask.dialect, &ask.body);

@@ -1,5 +1,7 @@
 use std::path::Path;
 
+use baton_dialect::Changed;
+
 use super::*;
 
 /// Every stream of the dialects' fixtures, through every lane, cut at every byte: what the client
@@ -42,11 +44,11 @@ fn check(upstream: Dialect, lane: &str, chunks: &[&[u8]]) -> String {
         request: None,
     };
     let mut pump = match lane {
-        "fast" => Pump::fast(upstream, false, None),
-        "hidden" => Pump::fast(upstream, true, None),
-        "renamed" => Pump::fast(upstream, false, Some("provider/model".to_owned())),
-        "openai" => Pump::slow(Dialect::OpenaiChat, upstream, options()),
-        _ => Pump::slow(Dialect::AnthropicMessages, upstream, options()),
+        "fast" => Pump::fast(upstream, false, None, None),
+        "hidden" => Pump::fast(upstream, true, None, None),
+        "renamed" => Pump::fast(upstream, false, Some("provider/model".to_owned()), None),
+        "openai" => Pump::slow(Dialect::OpenaiChat, upstream, options(), &Changed::default()),
+        _ => Pump::slow(Dialect::AnthropicMessages, upstream, options(), &Changed::default()),
     };
     let mut seen = Seen::default();
     let mut result = Ok(());

@@ -179,3 +179,18 @@ fn take(listener: &TcpListener, answer: &str) -> Received {
     stream.get_mut().write_all(answer.as_bytes()).unwrap();
     Received { head, body: String::from_utf8(body).unwrap() }
 }
+
+#[tokio::test]
+async fn what_is_asked_of_a_receiver_comes_back() {
+    let (port, receiver) = receive("HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"veto\":true}");
+    let answer = webhook(port).ask("agent.on_end", b"{}", Duration::from_secs(5)).await.unwrap();
+    assert_eq!(answer, br#"{"veto":true}"#.as_slice());
+    assert_eq!(receiver.await.unwrap().body, r#"{"type":"agent.on_end","data":{}}"#);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_none() {
+    let (port, _receiver) = receive("HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"ve");
+    let error = webhook(port).ask("a", b"{}", Duration::from_secs(5)).await.unwrap_err();
+    assert!(matches!(error, WebhookError::Answer(_)), "{error}");
+}

@@ -7,7 +7,8 @@ const STAGE: Stage = Stage::Capability;
 
 /// What is known not to work; what is unknown is tried.
 pub(super) fn rejects(can: &Capabilities, needs: &Features) -> Option<Rejection> {
-    let output = needs.max_output_tokens.unwrap_or(0);
+    let asked = needs.max_output_tokens.unwrap_or(0);
+    let output = can.max_output_tokens.filter(|_| needs.lowers_output).map_or(asked, |most| asked.min(most));
     if let Some(window) = can.context_window
         && needs.input_tokens.saturating_add(output) > window
     {
@@ -20,11 +21,13 @@ pub(super) fn rejects(can: &Capabilities, needs: &Features) -> Option<Rejection>
         let observed = format!("{output} tokens");
         return Some(measured(STAGE, ReasonCode::OutputLimitTooSmall, observed, format!("{limit} tokens")));
     }
+    // Arguments of a tool follow a schema too.
+    let by_tool = needs.schema_by_tool && can.tools != Some(false);
     [
         (needs.images, can.vision, ReasonCode::NoVision),
         (needs.audio, can.audio, ReasonCode::NoAudio),
         (needs.tools > 0, can.tools, ReasonCode::NoTools),
-        (needs.structured_output, can.structured_output, ReasonCode::NoStructuredOutput),
+        (needs.structured_output && !by_tool, can.structured_output, ReasonCode::NoStructuredOutput),
         (needs.logprobs, can.logprobs, ReasonCode::NoLogprobs),
         (needs.reasoning, can.reasoning, ReasonCode::NoReasoning),
     ]

@@ -303,6 +303,8 @@ impl Tape {
             images: self.chance(40),
             audio: self.chance(25),
             structured_output: self.chance(25),
+            schema_by_tool: self.chance(2),
+            lowers_output: self.chance(2),
             logprobs: self.chance(25),
             reasoning: self.chance(25),
             stream: self.chance(120),

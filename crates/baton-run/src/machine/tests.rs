@@ -2,8 +2,9 @@ use baton_model::{Dialect, FinishReason, Message, NanoUsd, Part, PartKind, Role,
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Limits, Member, Members};
+use crate::{Limits, Member, Members, ToolCall};
 
+mod tape;
 mod team;
 
 const CHAT: Dialect = Dialect::OpenaiChat;
@@ -505,7 +506,10 @@ proptest! {
                     Event::ToolsDone(Vec::new())
                 }
                 Effect::Rules => Event::Ruled(if steps % 7 == 0 { Ruling::Stop } else { Ruling::Go(steps % 4) }),
-                Effect::Force { .. } | Effect::Delegate { .. } | Effect::Returned { .. } => {
+                Effect::Force { .. }
+                | Effect::Delegate { .. }
+                | Effect::Returned { .. }
+                | Effect::Ended { .. } => {
                     return Err(TestCaseError::fail("a pool of models has no agents"));
                 }
                 Effect::Finish(_) | Effect::Stop(_) | Effect::Fail => break true,

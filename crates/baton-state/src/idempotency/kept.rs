@@ -115,6 +115,13 @@ impl Kept {
         Some(Arc::clone(&place.sealed))
     }
 
+    /// Lets all go, and says how many there were.
+    pub(super) fn clear(&mut self) -> u64 {
+        let were = self.answers.len();
+        *self = Self { uses: self.uses, ..Self::default() };
+        u64::try_from(were).unwrap_or(u64::MAX)
+    }
+
     /// Lets those go that nobody may have any more, as far as they stand first.
     fn drop_old(&mut self, now: u64) {
         while let Some((_, oldest)) = self.order.first_key_value()

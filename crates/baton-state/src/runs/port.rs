@@ -123,6 +123,8 @@ pub enum RunStatus {
     RequiresAction,
     /// It is whole.
     Completed,
+    /// It ended where the conversation was handed over, as its caller wished.
+    Handoff,
     /// It ended early, with what there was.
     Incomplete,
     /// It ended with an error.
@@ -132,11 +134,12 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Queued,
         Self::InProgress,
         Self::RequiresAction,
         Self::Completed,
+        Self::Handoff,
         Self::Incomplete,
         Self::Failed,
         Self::Cancelled,
@@ -150,6 +153,7 @@ impl RunStatus {
             Self::InProgress => "in_progress",
             Self::RequiresAction => "requires_action",
             Self::Completed => "completed",
+            Self::Handoff => "handoff",
             Self::Incomplete => "incomplete",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",

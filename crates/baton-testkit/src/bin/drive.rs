@@ -116,24 +116,29 @@ async fn main() -> anyhow::Result<()> {
 }
 
 fn prompt(args: &Args) -> serde_json::Value {
+    const SYSTEM: &str = "You are a helpful assistant.";
     const TEXT: &str = "Please summarise the following paragraph for a busy reader, keep the names and the numbers, and say \"unclear\" where it is.\n";
     let text = TEXT.repeat(args.pad.div_ceil(TEXT.len()));
     let model = match args.model.as_slice() {
         [only] => json!(only),
         models => json!(models),
     };
-    let mut body = json!({
-        "model": model,
-        "messages": [
-            {"role": "system", "content": "You are a helpful assistant."},
-            {"role": "user", "content": text},
-        ],
-        "temperature": 0.7,
-        "max_tokens": 256,
-    });
-    if let (Some(members), true) = (body.as_object_mut(), args.stream) {
-        members.insert("stream".to_owned(), json!(true));
-        members.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    let of_anthropic = args.path.ends_with("/messages");
+    let mut body = if of_anthropic {
+        json!({"model": model, "system": SYSTEM, "messages": [{"role": "user", "content": text}]})
+    } else {
+        let messages = json!([{"role": "system", "content": SYSTEM}, {"role": "user", "content": text}]);
+        json!({"model": model, "messages": messages})
+    };
+    if let Some(members) = body.as_object_mut() {
+        members.insert("temperature".to_owned(), json!(0.7));
+        members.insert("max_tokens".to_owned(), json!(256));
+        if args.stream {
+            members.insert("stream".to_owned(), json!(true));
+        }
+        if args.stream && !of_anthropic {
+            members.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        }
     }
     body
 }

@@ -32,6 +32,9 @@ struct Args {
     /// Take steps at `POST /__script`, and tell what was seen at `GET /__seen`.
     #[arg(long, conflicts_with = "instant")]
     control: bool,
+    /// Take messages in a row that are of one role in Anthropic's format, as Anthropic does.
+    #[arg(long, conflicts_with = "instant")]
+    join_turns: bool,
     /// Check and record nothing, and answer with bytes rendered before: for benchmarks.
     #[arg(long)]
     instant: bool,
@@ -66,6 +69,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if args.control {
         script = script.controlled();
+    }
+    if args.join_turns {
+        script = script.joining_turns();
     }
     let fake = FakeUpstream::start_at(args.listen, script).await?;
     println!("listening on {}", fake.address());

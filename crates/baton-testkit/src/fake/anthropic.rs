@@ -44,7 +44,16 @@ pub(crate) fn refusal(misfit: &Misfit, id: u64) -> Value {
         MisfitKind::Type(expected) => format!("{path}: Input should be {expected}"),
         MisfitKind::Rule(rule) => format!("{path}: {rule}"),
     };
-    error(400, &message, id)
+    let mut body = error(400, &message, id);
+    if path == read::THREAD
+        && let Some(error) = body.get_mut("error").and_then(Value::as_object_mut)
+    {
+        error.insert(
+            "details".to_owned(),
+            json!({"error_code": "thread_unsupported_request", "unsupported": []}),
+        );
+    }
+    body
 }
 
 /// The body of an answer that is not streamed.

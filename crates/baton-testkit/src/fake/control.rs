@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::model::Usage;
 use super::script::{Fault, Said, Step};
 use super::seen::Seen;
 
@@ -20,13 +21,14 @@ pub(crate) const SCRIPT: &str = "/__script";
 /// Where what was seen is asked for.
 pub(crate) const SEEN: &str = "/__seen";
 
-/// A step as JSON says it: a text, calls, both, or the name of a fault.
+/// A step as JSON says it: a text, calls or both, with what they cost if it is to be told; or the name of a fault.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     say: Option<String>,
     #[serde(default)]
     call: Vec<(String, Value)>,
+    usage: Option<Usage>,
     fault: Option<String>,
 }
 
@@ -37,15 +39,20 @@ pub(crate) fn steps(body: &[u8]) -> Result<VecDeque<Step>, String> {
 }
 
 fn step(written: Written) -> Result<Step, String> {
-    match written {
-        Written { say: None, call, fault: Some(fault) } if call.is_empty() => {
-            Fault::named(&fault).map(Step::Fault).ok_or_else(|| format!("there is no fault `{fault}`"))
+    let said = match written {
+        Written { say: None, call, usage: None, fault: Some(fault) } if call.is_empty() => {
+            let named = Fault::named(&fault).map(Step::Fault);
+            return named.ok_or_else(|| format!("there is no fault `{fault}`"));
         }
-        Written { say: Some(text), call, fault: None } if call.is_empty() => Ok(Step::Say(Said::Text(text))),
-        Written { say: Some(text), call, fault: None } => Ok(Step::Say(Said::TextAndCalls(text, call))),
-        Written { say: None, call, fault: None } if !call.is_empty() => Ok(Step::Say(Said::Calls(call))),
-        other => Err(format!("a step has `say`, `call`, both of them, or `fault`: {other:?}")),
-    }
+        Written { say: Some(text), ref call, fault: None, .. } if call.is_empty() => Said::Text(text),
+        Written { say: Some(text), call, fault: None, .. } => Said::TextAndCalls(text, call),
+        Written { say: None, call, fault: None, .. } if !call.is_empty() => Said::Calls(call),
+        other => return Err(format!("a step has `say`, `call` or both, or `fault` alone: {other:?}")),
+    };
+    Ok(match written.usage {
+        Some(usage) => Step::Counted(said, usage),
+        None => Step::Say(said),
+    })
 }
 
 /// Tells what was seen.

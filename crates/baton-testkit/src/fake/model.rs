@@ -7,6 +7,7 @@
 //! - **Invariant:** a required or named tool is always called, with arguments that fit its schema.
 //! - **Never here:** wire formats; `openai` and `anthropic` turn a [`Reply`] into bytes.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::instance::instance;
@@ -82,14 +83,20 @@ pub(crate) enum Finish {
     Calls,
 }
 
-/// Token counts; `input` includes what was read from and written to the cache.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Usage {
-    pub(crate) input: u64,
-    pub(crate) cached: u64,
-    pub(crate) cache_write: u64,
-    pub(crate) output: u64,
-    pub(crate) reasoning: u64,
+/// Token counts of an answer.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// All that was read, with what came from the cache and what went into it.
+    pub input: u64,
+    /// Of that, what came from the cache.
+    pub cached: u64,
+    /// Of that, what went into the cache.
+    pub cache_write: u64,
+    /// All that was written, with the thinking.
+    pub output: u64,
+    /// Of that, the thinking.
+    pub reasoning: u64,
 }
 
 /// The answer to `ask`, or what the script says instead.

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::model::Usage;
+
 /// What a fake upstream does with the requests it gets.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
@@ -19,6 +21,17 @@ pub struct Script {
     pub(crate) models: Vec<String>,
     pub(crate) key: Option<String>,
     pub(crate) controlled: bool,
+    pub(crate) turns: Turns,
+}
+
+/// What becomes of messages in a row that are of one role, where it is Anthropic's format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Turns {
+    /// They are refused.
+    #[default]
+    Alternate,
+    /// They are one turn.
+    Joined,
 }
 
 impl Script {
@@ -64,6 +77,13 @@ impl Script {
         self
     }
 
+    /// Takes messages in a row that are of one role, as Anthropic does, and others with its format do not.
+    #[must_use]
+    pub const fn joining_turns(mut self) -> Self {
+        self.turns = Turns::Joined;
+        self
+    }
+
     /// Whether a model of this name is served.
     pub(crate) fn serves(&self, model: &str) -> bool {
         let bare = bare(model);
@@ -83,6 +103,8 @@ pub enum Step {
     Answer(Pace),
     /// Answers with this content.
     Say(Said),
+    /// Answers with this content, and says that it cost so much.
+    Counted(Said, Usage),
     /// Fails in this way.
     Fault(Fault),
     /// Sends these bytes, whatever was asked.

@@ -24,7 +24,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::model::Ask;
+use super::model::{Ask, Usage, answer};
 use super::script::{Fault, Pace, Said, Script, Step};
 use super::seen::{Credential, Ending, Seen, public, secret};
 use super::shape;
@@ -123,13 +123,14 @@ impl Shared {
         let mut state = self.state();
         let pace = state.script.pace.of_model(model);
         match state.script.steps.pop_front() {
-            Some(Step::Answer(pace)) => Turn::Model { pace, said: None },
-            Some(Step::Say(said)) => Turn::Model { pace, said: Some(said) },
+            Some(Step::Answer(pace)) => Turn::Model { pace, said: None, usage: None },
+            Some(Step::Say(said)) => Turn::Model { pace, said: Some(said), usage: None },
+            Some(Step::Counted(said, usage)) => Turn::Model { pace, said: Some(said), usage: Some(usage) },
             Some(Step::Fault(fault)) => Turn::Fault { pace, fault },
             Some(Step::Raw(raw)) => Turn::Raw(raw),
             None => match Fault::named(model) {
                 Some(fault) => Turn::Fault { pace, fault },
-                None => Turn::Model { pace, said: None },
+                None => Turn::Model { pace, said: None, usage: None },
             },
         }
     }
@@ -137,7 +138,7 @@ impl Shared {
 
 /// What the script says about one request.
 enum Turn {
-    Model { pace: Pace, said: Option<Said> },
+    Model { pace: Pace, said: Option<Said>, usage: Option<Usage> },
     Fault { pace: Pace, fault: Fault },
     Raw(super::script::Raw),
 }
@@ -331,11 +332,12 @@ async fn post(shared: &Shared, path: &str, body: &serde_json::Value, id: u64) ->
         path if path.starts_with("/v1/messages") => Vendor::Anthropic,
         _ => Vendor::OpenAi,
     };
+    let turns = shared.state().script.turns;
     let read = match path {
         "/v1/chat/completions" => openai::read(body).map(Question::Chat),
         "/v1/responses" => responses::read(body).map(Box::new).map(Question::Response),
-        "/v1/messages" => anthropic::read(body).map(Question::Message),
-        "/v1/messages/count_tokens" => match anthropic::read_count(body) {
+        "/v1/messages" => anthropic::read(body, turns).map(Question::Message),
+        "/v1/messages/count_tokens" => match anthropic::read_count(body, turns) {
             Ok(ask) => return Answer::counted(&ask, id),
             Err(misfit) => return Answer::misfit(vendor, &misfit, id),
         },
@@ -361,7 +363,11 @@ async fn post(shared: &Shared, path: &str, body: &serde_json::Value, id: u64) ->
         tokio::time::sleep(pace.latency).await;
     }
     match turn {
-        Turn::Model { pace, said } => Answer::of_model(&question, said.as_ref(), pace, None, id),
+        Turn::Model { pace, said, usage } => {
+            let mut reply = answer(question.ask(), said.as_ref());
+            reply.usage = usage.unwrap_or(reply.usage);
+            Answer::of_model(&question, &reply, pace, None, id)
+        }
         Turn::Fault { pace, fault } => Answer::of_fault(&question, fault, pace, id),
         Turn::Raw(raw) => Answer::raw(raw),
     }

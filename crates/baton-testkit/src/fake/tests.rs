@@ -81,10 +81,14 @@ async fn steps_are_taken_in_turn_and_then_the_model_decides() {
 async fn a_controlled_fake_takes_its_steps_from_outside() {
     let fake = FakeUpstream::start(Script::default().controlled()).await.unwrap();
     assert_eq!(chat(&fake, "fake", false).await.status, Some(200));
-    let steps = json!([{"say": "as told"}, {"fault": "fault-500"}]);
+    let usage = json!({"input": 50, "cached": 40, "cache_write": 3, "output": 20, "reasoning": 10});
+    let steps = json!([{"say": "as told", "usage": usage}, {"fault": "fault-500"}]);
     let url = format!("{}/__script", fake.origin());
     assert_eq!(send(&url, &[], &steps).await.unwrap().status, Some(200));
-    assert_eq!(describe(&chat(&fake, "fake-b", false).await), "200 as told");
+    let answer = chat(&fake, "fake-b", false).await;
+    assert_eq!(describe(&answer), "200 as told");
+    let usage = &serde_json::from_slice::<Value>(&answer.body).unwrap()["usage"];
+    assert_eq!((&usage["prompt_tokens"], &usage["completion_tokens"]), (&json!(50), &json!(20)));
     let told = get(&fake, "/__seen").await;
     assert_eq!((&told["seen"].as_array().unwrap().len(), &told["left"]), (&1, &json!(1)), "{told}");
     assert_eq!(told["seen"][0]["body"]["model"], "fake-b");

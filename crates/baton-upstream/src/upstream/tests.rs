@@ -85,6 +85,7 @@ fn the_query_of_a_chat_client_stays_here() {
 fn responses_are_asked_for_below_the_base() {
     let expected = Ok("https://a.example/v1/responses");
     check_url(Dialect::OpenaiResponses, "https://a.example/v1", CallPath::Answers, Some("key=1"), expected);
+    check_url(Dialect::OpenaiChat, "https://a.example/v1", CallPath::Responses, Some("key=1"), expected);
     let expected = Err(FaultKind::UnsupportedFeature);
     check_url(Dialect::OpenaiResponses, "https://a.example/v1", CallPath::CountTokens, None, expected);
 }

@@ -12,10 +12,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Output;
 use super::moment::moment;
+use super::{Output, text};
 use crate::control::Client;
-use crate::output::{line, table as print_table};
+use crate::output::{line, note, table as print_table};
 
 /// Which decisions. All that is said must hold.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -320,6 +320,21 @@ pub(super) fn records(answer: &Value) {
             })
             .collect();
         print_table(&candidates);
+    }
+}
+
+/// What was asked and answered under a decision.
+pub(super) fn content(answer: &Value) {
+    let pieces = answer.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if pieces.is_empty() {
+        note("nothing was captured of it");
+    }
+    for piece in pieces {
+        let [part, at, subject, state] = ["part", "at", "subject", "state"].map(|name| text(piece, name));
+        line(&format!("{part}  {at}  {subject}  {state}"));
+        if let Some(content) = piece.get("content").filter(|content| !content.is_null()) {
+            line(&format!("{content:#}"));
+        }
     }
 }
 

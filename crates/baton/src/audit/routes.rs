@@ -1,15 +1,20 @@
 //! What the server answers to `baton audit` on the control socket.
 
+use std::sync::Arc;
+
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use baton_audit::{DecisionView, DecisionsError, Lookup, OutcomeView, StoreError};
-use baton_model::{BootId, DecisionId, RunId};
+use baton_model::{BootId, DecisionId, KeyId, RunId};
+use baton_state::Subject;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::SETTLING;
 use super::list::{Ask, Page, Row};
+use crate::content::Beside;
 use crate::control::{Control, Refused, record};
 
 /// The routes.
@@ -22,6 +27,8 @@ pub(crate) fn router() -> Router<Control> {
         .route("/audit/keys", get(keys))
         .route("/audit/rotate-key", post(rotate_key))
         .route("/audit/reproject/{boot}", post(reproject))
+        .route("/audit/content/{id}", get(content))
+        .route("/audit/erase", post(erase))
 }
 
 async fn list(State(control): State<Control>, Json(ask): Json<Ask>) -> Result<Json<Page>, Refused> {
@@ -113,6 +120,53 @@ async fn reproject(
     record(&control, "audit.reproject", &boot.to_string(), Value::Null).await?;
     let rows = control.upkeep.reproject(boot).await.map_err(away)?;
     Ok(Json(json!({"chain": boot.to_string(), "rows": rows})))
+}
+
+/// What was captured of a decision. That it was read is recorded.
+async fn content(
+    State(control): State<Control>,
+    UrlPath(id): UrlPath<String>,
+) -> Result<Json<Value>, Refused> {
+    let id: DecisionId = id.parse().map_err(|_error| {
+        Refused(StatusCode::BAD_REQUEST, format!("`{id}` is not a decision's id (`dec_…`)"))
+    })?;
+    record(&control, "content.read", &id.to_string(), Value::Null).await?;
+    let data = control.contents.of(id).await.map_err(away)?;
+    Ok(Json(json!({"object": "list", "data": data, "has_more": false})))
+}
+
+/// Whose content to erase.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Erase {
+    subject: String,
+}
+
+async fn erase(State(control): State<Control>, Json(erase): Json<Erase>) -> Result<Json<Value>, Refused> {
+    let subject = subject_of(&erase.subject)
+        .ok_or_else(|| Refused(StatusCode::BAD_REQUEST, "the subject has no name".to_owned()))?;
+    let beside = Beside {
+        relay: Arc::clone(&control.relay),
+        responses: Arc::clone(&control.responses),
+        runs: Arc::clone(&control.erasable_runs),
+        answers: control.answers.clone(),
+    };
+    let erased = control.contents.erase(&subject, "cli", beside).await;
+    let erased = erased.map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")))?;
+    Ok(Json(json!(erased)))
+}
+
+/// A subject by its id, or the end user of this name.
+fn subject_of(text: &str) -> Option<Subject> {
+    let is_user = text.strip_prefix("user_").is_some_and(|rest| {
+        rest.len() == 32 && rest.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'))
+    });
+    let is_id = is_user || text == "anonymous" || text.parse::<KeyId>().is_ok();
+    match text {
+        "" => None,
+        text if is_id => Some(Subject::principal(text)),
+        text => Some(Subject::end_user(text)),
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]

@@ -34,7 +34,13 @@ fn a_model_that_cannot_is_passed_over_and_the_table_says_why() {
             ("oai/fake-mute", json!({"messages": image}), "no_vision", false, "messages"),
             ("oai/fake-mute", json!({"messages": audio}), "no_audio", false, "messages"),
             ("oai/fake-mute", json!({"logprobs": true}), "no_logprobs", false, "logprobs"),
-            ("oai/fake-mute", json!({"max_tokens": 101}), "output_limit_too_small", true, "max_tokens"),
+            (
+                "oai/fake-mute",
+                json!({"max_tokens": 101, "baton": {"strict": true}}),
+                "output_limit_too_small",
+                true,
+                "max_tokens",
+            ),
             (
                 "oai/fake-small",
                 json!({"messages": "word ".repeat(2_000)}),

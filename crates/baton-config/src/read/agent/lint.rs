@@ -318,6 +318,11 @@ impl<'a> Team<'a> {
     }
 }
 
+/// Whether a description does not say what an agent is for.
+pub(super) fn is_vague(description: &str) -> bool {
+    telling(description).is_empty()
+}
+
 /// The words of a description that say something.
 fn telling(text: &str) -> BTreeSet<String> {
     text.split(|c: char| !c.is_alphanumeric())

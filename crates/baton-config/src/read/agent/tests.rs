@@ -118,6 +118,20 @@ fn a_route_is_a_pool_with_its_policy() {
 }
 
 #[test]
+fn every_step_and_agents_in_the_background() {
+    assert_snapshot!(report(fixture!("11-steps-and-background")));
+    assert_snapshot!("steps_as_recorded", {
+        let shown = load(fixture!("11-steps-and-background")).unwrap().document();
+        serde_json::to_string_pretty(&shown["agents"]["agents"]["writer"]["before_handoff"]).unwrap()
+    });
+    let config = load(fixture!("11-steps-and-background")).unwrap();
+    let of = |name: &str| config.agents.named(name).unwrap().clone();
+    assert!(of("root").background && !of("writer").background);
+    assert_eq!((of("writer").before_handoff.len(), of("writer").on_end.len()), (7, 4));
+    assert_eq!(of("root").on_end[0].on_error, crate::OnError::GoOn, "there is nothing to forbid at an end");
+}
+
+#[test]
 fn what_would_start_a_program_or_leave_the_house_is_refused_by_name() {
     assert_snapshot!(mistakes(fixture!("10-refused")));
 }

@@ -16,6 +16,8 @@ const DOCKER: &str = "docker:";
 pub(super) struct Toolsets {
     pub(super) servers: Vec<AgentServer>,
     pub(super) folders: Vec<Folder>,
+    /// Whether it may have others work while it goes on.
+    pub(super) background: bool,
 }
 
 /// What is done about a type.
@@ -23,18 +25,19 @@ pub(super) struct Toolsets {
 enum Kind {
     Mcp,
     Filesystem,
+    Background,
     Missing(&'static str),
     Refused(&'static str),
 }
 
-use Kind::{Filesystem, Mcp, Missing, Refused};
+use Kind::{Background, Filesystem, Mcp, Missing, Refused};
 
 const NO_PROGRAM: &str = "it starts programs, and no agent does";
 
 const TYPES: [(&str, Kind); 27] = [
     ("mcp", Mcp),
     ("filesystem", Filesystem),
-    ("background_agents", Missing("agents run one after the other here")),
+    ("background_agents", Background),
     ("mcp_catalog", Missing("configure the servers in `mcp_servers` and name them by `ref`")),
     ("think", Missing("use a model that reasons")),
     ("memory", Missing("nothing is remembered between requests; an MCP server can")),
@@ -95,7 +98,7 @@ fn read(
             let wrong = Wrong::new(format!("there is no toolset `{text}`"));
             match did_you_mean(text, TYPES.iter().map(|(name, _)| *name)) {
                 Some(hint) => wrong.hint(hint),
-                None => wrong.hint("`mcp` and `filesystem` are there"),
+                None => wrong.hint("`mcp`, `filesystem` and `background_agents` are there"),
             }
         })
     }) else {
@@ -109,6 +112,10 @@ fn read(
         Filesystem => {
             notes.honoured(at.node.span, &at.path);
             all.folders.extend(read_folder(reader, item, section, notes));
+        }
+        Background => {
+            notes.honoured(at.node.span, &at.path);
+            all.background = true;
         }
         Missing(why) => notes.unsupported(at.node.span, &at.path, why),
         Refused(why) => reader.wrong(&at, Wrong::new(format!("refused: {why}")).hint("leave it out")),

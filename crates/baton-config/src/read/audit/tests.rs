@@ -43,3 +43,26 @@ fn check(text: &str, days: Result<Option<u64>, &str>) {
     let expected = days.map(|days| days.map(|days| Duration::from_secs(days * DAY)));
     assert_eq!(retention(text).map_err(|wrong| wrong.message), expected.map_err(ToOwned::to_owned));
 }
+
+#[track_caller]
+fn check_pattern(text: &str, expected: Result<(), &str>) {
+    let wrong = pattern(text).map(drop).map_err(|wrong| wrong.message);
+    match expected {
+        Ok(()) => assert_eq!(wrong, Ok(())),
+        Err(part) => assert!(wrong.clone().is_err_and(|message| message.contains(part)), "{wrong:?}"),
+    }
+}
+
+#[test]
+fn a_pattern_is_tried_when_it_is_read() {
+    check_pattern("EMP-[0-9]{6}", Ok(()));
+    check_pattern("[0-9", Err("is no pattern"));
+    check_pattern("x*", Err("matches the empty text"));
+}
+
+#[test]
+fn what_is_captured_is_bounded() {
+    assert_eq!(captured_bytes("64KiB").unwrap(), 64 << 10);
+    assert!(captured_bytes("2MiB").is_err());
+    assert!(captured_bytes("0").is_err());
+}

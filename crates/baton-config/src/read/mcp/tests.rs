@@ -120,3 +120,54 @@ fn check(text: &str) -> String {
     });
     lines.collect::<Vec<_>>().join("\n")
 }
+
+/// What the endpoint answers from: `select`, then each specialist, then who does the rest; or what is wrong.
+fn endpoint(text: &str) -> String {
+    let providers = "providers: {oai: {dialect: openai_chat, base_url: 'http://127.0.0.1:1/v1', api_key: k, models: [small]}}\n";
+    match load_text(&format!("{providers}{text}")) {
+        Ok(config) => {
+            let endpoint = config.mcp_endpoint;
+            let rows =
+                endpoint.specialists.iter().map(|row| format!("{}={}", row.name, row.models.join(",")));
+            let rows: Vec<String> = rows.collect();
+            format!("{} | {} | {}", endpoint.select.join(","), rows.join(" "), endpoint.otherwise)
+        }
+        Err(error) => {
+            let told = |it: &crate::Mistake| {
+                format!(
+                    "{}: {}{}",
+                    it.path,
+                    it.message,
+                    it.hint.as_ref().map(|it| format!(" ({it})")).unwrap_or_default()
+                )
+            };
+            error.mistakes.iter().map(told).collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+#[test]
+fn there_are_specialists_without_a_word_and_the_policy_chooses_where_nobody_serves_their_model() {
+    assert_snapshot!(endpoint(""), @"baton/auto | code_review=baton/auto creative_expansion=baton/auto fact_checking=baton/auto summarization=baton/auto | summarization");
+    assert_snapshot!(
+        endpoint("default_provider: oai"),
+        @"baton/auto | code_review=claude-3-5-sonnet-20241022 creative_expansion=claude-3-opus-20240229 fact_checking=openai/gpt-4.1 summarization=openai/gpt-4o-mini | summarization"
+    );
+}
+
+#[test]
+fn a_table_of_the_files_own_names_what_a_request_may_name() {
+    assert_snapshot!(
+        endpoint("routes: {r: {pool: [oai/small]}}\nmcp_endpoint: {select: r, specialists: {a: {model: oai/small}, b: {model: [oai/small, echo/hello]}, c: {model: baton/auto}}, otherwise: b}"),
+        @"r | a=oai/small b=oai/small,echo/hello c=baton/auto | b"
+    );
+}
+
+#[test]
+fn a_wrong_table_is_told_with_its_place() {
+    assert_snapshot!(endpoint("mcp_endpoint: {specialists: {a: {model: oai/smal}}, otherwise: a}"), @"mcp_endpoint.specialists.a.model: no configured provider serves a model `oai/smal`");
+    assert_snapshot!(endpoint("mcp_endpoint: {specialists: {a: {}}, otherwise: a}"), @"mcp_endpoint.specialists.a: `model` is missing (a model, several, a route, `policy/<name>` or `agent/<name>`)");
+    assert_snapshot!(endpoint("mcp_endpoint: {specialists: {writer: {model: oai/small}}}"), @"mcp_endpoint: `otherwise` is missing (which of writer does the rest)");
+    assert_snapshot!(endpoint("mcp_endpoint: {specialists: {writer: {model: oai/small}}, otherwise: writr}"), @"mcp_endpoint.otherwise: there is no specialist `writr` (did you mean `writer`?)");
+    assert_snapshot!(endpoint("mcp_endpoint: {select: policy/none}"), @"mcp_endpoint.select: there is no policy `none` (add it to `policies`)");
+}

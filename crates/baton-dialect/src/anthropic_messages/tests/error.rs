@@ -105,6 +105,28 @@ fn our_errors_have_the_form_of_the_dialect() {
     assert_snapshot!(check_encode(&ErrorBody { param: None, code: None, request_id: None, ..error }), @r#"{"type":"error","error":{"type":"invalid_request_error","message":"`max_tokens` is required"},"request_id":null,"message":"`max_tokens` is required"}"#);
 }
 
+#[test]
+fn a_refused_thread_is_told_so_that_clients_go_on_without() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}],"thread":{"type":"create"}}"#;
+    let refused = refuse_what_is_kept(&object(body)).unwrap_err();
+    let error = ErrorBody {
+        kind: "invalid_request_error",
+        message: &refused.message,
+        param: refused.param.as_deref(),
+        code: None,
+        request_id: Some("req_1"),
+    };
+    let told: serde_json::Value = serde_json::from_str(&check_encode(&error)).unwrap();
+    assert_snapshot!(told["error"]["details"], @r#"{"error_code":"thread_unsupported_request","unsupported":[]}"#);
+}
+
+#[test]
+fn without_a_thread_nothing_is_kept_elsewhere() {
+    for body in [r#"{"messages":[]}"#, r#"{"messages":[],"thread":null}"#] {
+        assert!(refuse_what_is_kept(&object(body)).is_ok(), "{body}");
+    }
+}
+
 /// Reads an error and shows what is made of it.
 fn check(status: u16, body: &str) -> String {
     let fault = decode_error(status, body.as_bytes());

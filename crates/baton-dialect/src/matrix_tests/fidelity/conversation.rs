@@ -15,6 +15,9 @@ use crate::Feature as F;
 /// A prompt-cache mark with members that no API has.
 pub(super) const ODD: &str = "of another kind";
 
+/// An answer of a schema from a model that knows none.
+pub(super) const BY_TOOL: &str = "by a tool";
+
 /// The kinds of document.
 pub(super) const BY_ADDRESS: &str = "by its address";
 pub(super) const PDF: &str = "PDF";

@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::super::fixtures::load;
 use super::super::play::Sse;
-use super::conversation::{Conversation, Failure, Finish, Moment, Reply, Said};
+use super::conversation::{BY_TOOL, Call, Conversation, Failure, Finish, Format, Moment, Reply, Said};
 use super::facet::{Facet, Fate, Row, as_said_by, compare};
 use super::speaker::Known;
 use super::{pairs, speaker};
 use crate::{
-    AnswerContext, EncodeTarget, ErrorBody, Feature as F, LOSSES, Loss, StreamOptions, decode_answer,
-    decode_error, decode_request, encode_answer, encode_error, encode_request, error_word, stream_decoder,
-    stream_encoder,
+    AnswerContext, AnswerTool, EncodeTarget, ErrorBody, Feature as F, LOSSES, Loss, StreamOptions, by_tool,
+    decode_answer, decode_error, decode_request, encode_answer, encode_error, encode_request, error_word,
+    stream_decoder, stream_encoder,
 };
 
 /// What became of everything.
@@ -40,7 +40,7 @@ pub(super) fn run() -> &'static Run {
             run.conversations += 1;
             for (client, target) in pairs() {
                 let pair = Pair { client, target, conversation: &conversation };
-                for step in [Pair::request, Pair::answers, Pair::fault] {
+                for step in [Pair::request, Pair::answers, Pair::by_tool, Pair::fault] {
                     // One broken translation must not hide the others.
                     let went = catch_unwind(AssertUnwindSafe(|| step(&pair, &mut run)));
                     let why = match went {
@@ -197,18 +197,74 @@ impl Pair<'_> {
     }
 
     fn streamed(&self, frames: &[String], body: &RawObject) -> Result<Value, String> {
+        self.streamed_through(frames, body, |event, out| out.push(event))
+    }
+
+    fn streamed_by(&self, frames: &[String], body: &RawObject, tool: &AnswerTool) -> Result<Value, String> {
+        let mut answers = tool.stream();
+        self.streamed_through(frames, body, |event, out| answers.push(event, out))
+    }
+
+    fn streamed_through(
+        &self,
+        frames: &[String],
+        body: &RawObject,
+        mut through: impl FnMut(StreamEvent, &mut Vec<StreamEvent>),
+    ) -> Result<Value, String> {
         let mut decoder = stream_decoder(self.target);
         let mut encoder = stream_encoder(self.client, Self::options(body));
         let mut out = Vec::new();
         for (name, data) in Sse::default().push(frames.concat().as_bytes()) {
             let mut events = Vec::new();
             decoder.decode(&name, &data, &mut events).map_err(|fault| fault.to_string())?;
-            events.iter().for_each(|event| encoder.encode(event, &mut out));
+            let mut shown = Vec::new();
+            events.into_iter().for_each(|event| through(event, &mut shown));
+            shown.iter().for_each(|event| encoder.encode(event, &mut out));
         }
         encoder.end(&mut out);
         speaker(self.client)
             .accumulate(&Sse::default().push(&out))
             .map_err(|error| format!("the SDK raises {error}"))
+    }
+
+    /// The same to a model that knows no schemas: what is asked for by a tool comes as an answer, whole and streamed.
+    fn by_tool(&self, run: &mut Run) -> Result<(), String> {
+        let conversation = self.conversation;
+        let Some(Format::Schema { .. }) = &conversation.ask.format else { return Ok(()) };
+        let [Said::Text(given)] = conversation.reply.said.as_slice() else { return Ok(()) };
+        let body = self.body();
+        let request = decode_request(self.client, &body).map_err(|error| error.to_string())?;
+        let Some((asked, tool)) = by_tool(&request) else { return Ok(()) };
+        let (client, target) = (speaker(self.client), speaker(self.target));
+        for model in models(self.target) {
+            let to = EncodeTarget { model, stream: false, default_max_tokens: 4_096, shared_members: true };
+            let encoded = encode_request(self.target, &asked, &to);
+            let heard = target.hear(&serde_json::from_slice(&encoded.body).unwrap());
+            let has = |feature: F, value: &str| {
+                heard.iter().any(|facet| facet.row.feature == feature && facet.value.contains(value))
+            };
+            if !has(F::ToolSchema, "properties") || !has(F::ToolChoice, "") || has(F::JsonSchema, "") {
+                return Err(format!("the schema does not go by a tool: {heard:?}"));
+            }
+        }
+        let call = Call { id: "call_1".to_owned(), name: tool.name().to_owned(), arguments: given.clone() };
+        let reply = Reply { said: vec![Said::Call(call)], finish: Finish::ToolCalls, ..Reply::default() };
+        let whole = decode_answer(self.target, target.reply(&reply).to_string().as_bytes());
+        let whole = self.whole(&tool.answer(whole.map_err(|fault| fault.to_string())?), &body);
+        let streamed = self.streamed_by(&target.stream(&reply), &body, &tool)?;
+        for answer in [whole, streamed] {
+            let (word, found) = client.understand(&answer);
+            let texts: Vec<&Facet> = found.iter().filter(|facet| facet.row.feature == F::Text).collect();
+            let called = found.iter().any(|facet| facet.row.feature == F::Call);
+            let [text] = texts.as_slice() else { return Err(format!("no answer by a tool: {found:?}")) };
+            if text.value != *given || called || word != client.word(Finish::Stop).0 {
+                return Err(format!("an answer by a tool became {found:?}, {word}"));
+            }
+            run.translations += 1;
+        }
+        let way = Fate::As("the arguments of a tool that has to be called".to_owned());
+        run.note(Row::of(F::JsonSchema, BY_TOOL), self.client, self.target, way);
+        Ok(())
     }
 
     fn finish(&self, reply: &Reply, word: &str) -> Result<Fate, String> {

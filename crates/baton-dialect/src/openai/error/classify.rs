@@ -43,6 +43,9 @@ const CODES: &[(&str, FaultKind)] = &[
     ("internal_server_error", FaultKind::ServerError),
     ("unsupported_parameter", FaultKind::UnsupportedFeature),
     ("unsupported_value", FaultKind::UnsupportedFeature),
+    ("image_too_large", FaultKind::UnsupportedFeature),
+    ("image_file_too_large", FaultKind::UnsupportedFeature),
+    ("unsupported_image_media_type", FaultKind::UnsupportedFeature),
     // Groq: the model itself wrote a call or JSON that does not fit. Another may do better.
     ("tool_use_failed", FaultKind::MalformedAnswer),
     ("json_validate_failed", FaultKind::MalformedAnswer),

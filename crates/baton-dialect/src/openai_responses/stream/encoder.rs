@@ -8,7 +8,7 @@ use baton_model::{Delta, FinishReason, PartStart, RawJson, StreamEvent, Usage};
 use serde::Serialize;
 
 use super::super::item::{Draft, Kind, Piece, Stage, Thought, Tone, attached, cited, is_item, summary_part};
-use super::super::response::{Envelope, Status, is_asked_for, response_id};
+use super::super::response::{Envelope, Status, is_asked_for, reason, response_id};
 use super::write_error;
 use crate::convert::{push_json, push_line, push_members, to_json};
 use crate::{ErrorBody, JoinEnd, StreamEncoder, StreamOptions, citations, lists};
@@ -105,8 +105,7 @@ impl StreamEncoder for Encoder {
         if began {
             // What was cut off stays as it is; only the answer says how it stands.
             self.parts.clear();
-            let code = error.code.unwrap_or("server_error");
-            self.write_answer(Status::Failed(code, error.message), &[], out);
+            self.write_answer(Status::Failed(reason(error.code), error.message), &[], out);
         }
         self.over = true;
     }

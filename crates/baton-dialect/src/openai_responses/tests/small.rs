@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::super::{encode_answer, observe_answer, observe_event, repair_request};
 use super::{object, value};
-use crate::{Additions, AnswerContext, conversation_marks, extend_request, observed_transfers};
+use crate::{
+    Additions, AnswerContext, answer_of_item, conversation_marks, extend_request, observed_transfers,
+};
 
 const HERE: Dialect = Dialect::OpenaiResponses;
 
@@ -27,6 +29,38 @@ fn response(request: &str, parts: Vec<Part>) -> Value {
     let request = object(request);
     let context = AnswerContext { model: "m", created: 7, request: Some(&request) };
     value(&encode_answer(&answer(parts), &context))
+}
+
+#[test]
+fn an_item_tells_the_answer_that_can_be_asked_for_again() {
+    let id = "resp_01a20186cac374a7988d9d1f36e752da";
+    let call = Part::new(
+        PartKind::ToolCall { id: "call_1".to_owned(), name: "f".to_owned(), arguments: "{}".to_owned() },
+        HERE,
+    );
+    let answer = Answer { id: id.to_owned(), ..answer(vec![Part::text("a".to_owned(), HERE), call]) };
+    let context = AnswerContext { model: "m", created: 7, request: None };
+    let written = value(&encode_answer(&answer, &context));
+    let ids: Vec<_> = [0, 1].map(|place| written["output"][place]["id"].as_str().unwrap()).into();
+    assert_eq!(ids, ["msg_01a20186cac374a7988d9d1f36e752da0000", "fc_01a20186cac374a7988d9d1f36e752da0001"]);
+    for item in ids {
+        assert_eq!(answer_of_item(item).as_deref(), Some(id));
+    }
+}
+
+#[test]
+fn an_item_of_another_answer_tells_nothing() {
+    for item in [
+        "msg_67ccd2bf17f0819081ff3bb2cf6508e60bb6a6b452d3795b",
+        "msg_1",
+        "msg_",
+        "",
+        "item_01a20186cac374a7988d9d1f36e752da0000",
+        "msg_01a20186cac374a7988d9d1f36e752daé00",
+        "msg_01a20186cac374a7988d9d1f36e752dazzzz",
+    ] {
+        assert_eq!(answer_of_item(item), None, "{item}");
+    }
 }
 
 /// What OpenAI's schema and that of Open Responses call required, together.

@@ -275,7 +275,8 @@ fn a_failed_stream_ends_with_the_error_and_the_answer_as_it_stood() {
     let (error, failed) = (value(error), value(failed));
     assert_eq!((&error["message"], &error["error"]["message"]), (&json!("it broke"), &json!("it broke")));
     assert_eq!((&error["code"], &error["param"]), (&json!("upstream_error"), &json!(null)));
-    assert_eq!(failed["response"]["error"], json!({"code": "upstream_error", "message": "it broke"}));
+    // The schema of a failed answer knows few codes, and this is none of them.
+    assert_eq!(failed["response"]["error"], json!({"code": "server_error", "message": "it broke"}));
     assert_eq!(outline(&failed["response"]["output"]), ["incomplete Hel"]);
 }
 
@@ -387,7 +388,11 @@ fn an_error_behind_a_stream_that_was_passed_on_repeats_its_answer_and_goes_on_wi
     assert_eq!((&failed["type"], &failed["sequence_number"]), (&json!("response.failed"), &json!(9)));
     let response = json!({
         "id": "resp_1", "status": "failed", "output": [], "new": 1,
-        "error": {"code": "upstream_error", "message": "it broke"},
+        "error": {"code": "server_error", "message": "it broke"},
     });
     assert_eq!(failed["response"], response);
+    let limited = ErrorBody { code: Some("rate_limit_exceeded"), ..error() };
+    let frames = crate::error_behind(Dialect::OpenaiResponses, &limited, first, last);
+    let failed = value(&Sse::default().push(&frames)[1].1);
+    assert_eq!(failed["response"]["error"]["code"], "rate_limit_exceeded");
 }

@@ -26,7 +26,7 @@ fn agent(name: &str, ways: Vec<Way>, errands: Vec<ErrandWay>) -> TeamAgent {
     }
 }
 
-fn of_agents(agents: Vec<TeamAgent>, limits: Limits) -> Terms {
+pub(super) fn of_agents(agents: Vec<TeamAgent>, limits: Limits) -> Terms {
     let named = agents.iter().map(|agent| Member { name: agent.name.clone(), ..Member::default() }).collect();
     let taken = vec!["weather".to_owned()];
     Terms {
@@ -41,7 +41,7 @@ fn of_agents(agents: Vec<TeamAgent>, limits: Limits) -> Terms {
 }
 
 /// root hands to a for good and to b with a return, and gives tasks to c and, by a tool of its own, to d.
-fn crew() -> Terms {
+pub(super) fn crew() -> Terms {
     let by_tool = ErrandWay { to: 4, tool: Some("check".to_owned()), description: None };
     let mut agents = vec![
         agent("root", vec![way(1), returning(2)], vec![helper(3), by_tool]),
@@ -312,6 +312,98 @@ fn instructions_of_a_way_are_its_targets_alone() {
 }
 
 #[test]
+fn a_briefing_is_its_targets_alone_beside_what_is_configured() {
+    let mut agents: Vec<TeamAgent> =
+        (0..5).map(|at| crew().team.unwrap().agent(at).unwrap().clone()).collect();
+    agents[0].ways[0].instructions = Some("be brief".to_owned());
+    let mut machine = begun(of_agents(agents, Limits::default()));
+    assert_eq!(machine.step(turn(r#"handoff {"agent":"a"}"#)), Effect::Decide { to: 1 });
+    assert_eq!(machine.step(Event::Briefed("account 7".to_owned())), Effect::Turn);
+    assert!(last_result(&machine).0.ends_with("be brief\naccount 7"), "{:?}", last_result(&machine));
+    machine.step(turn(r#"handoff {"agent":"root"}"#));
+    machine.step(Event::Granted);
+    assert!(machine.added(0).iter().all(|it| !format!("{it:?}").contains("account 7")));
+}
+
+/// The crew, of whom these have something to do at their end.
+fn with_steps(at_end: &[usize]) -> Terms {
+    let mut agents: Vec<TeamAgent> =
+        (0..5).map(|at| crew().team.unwrap().agent(at).unwrap().clone()).collect();
+    for at in at_end {
+        agents[*at].steps_at_end = true;
+    }
+    agents[4].forced = Some(1);
+    of_agents(agents, Limits::default())
+}
+
+#[test]
+fn what_is_to_be_done_at_an_end_comes_before_the_answer_goes_anywhere() {
+    let ended = |member, text: &str| Effect::Ended { member, text: text.to_owned() };
+    let mut machine = begun(with_steps(&[0, 2, 3]));
+    machine.step(turn(TO_B));
+    machine.step(Event::Granted);
+    assert_eq!(machine.step(turn("text: found")), ended(2, "found"));
+    assert_eq!(machine.step(Event::Noted), Effect::Turn);
+    assert_eq!((machine.active(), last_result(&machine)), (0, ("found".to_owned(), false)));
+    machine.step(turn(TO_C));
+    machine.step(Event::Granted);
+    assert_eq!(machine.step(turn("text: in 1889")), ended(3, "in 1889"));
+    assert_eq!(machine.step(Event::Noted), Effect::Turn);
+    assert_eq!(machine.step(turn("text: so")), ended(0, "so"));
+    assert_eq!(machine.step(Event::Noted), finish(FinishReason::Stop));
+}
+
+#[test]
+fn a_hand_over_is_no_end_and_a_forced_one_follows_it() {
+    let mut machine = begun(with_steps(&[0, 1]));
+    assert_eq!(machine.step(turn(r#"handoff {"agent":"a"}"#)), Effect::Decide { to: 1 });
+    let mut machine = Machine::new(with_steps(&[4]), 4);
+    machine.step(Event::Begin);
+    assert_eq!(machine.step(turn("text: rough")), Effect::Ended { member: 4, text: "rough".to_owned() });
+    assert_eq!(machine.step(Event::Noted), Effect::Force { to: 1 });
+    assert_eq!(machine.step(Event::Denied("no".to_owned())), finish(FinishReason::Stop), "it has ended once");
+}
+
+#[test]
+fn an_agent_that_is_stopped_has_not_ended() {
+    let mut terms = with_steps(&[0]);
+    terms.limits.max_turns = 1;
+    let mut machine = begun(terms);
+    assert_eq!(machine.step(turn("web__search")), Effect::Stop(Guard::MaxTurns));
+}
+
+#[test]
+fn a_turn_that_others_have_used_up_is_not_taken() {
+    let mut machine = begun(crew());
+    assert_eq!(machine.step(Event::Spent(Guard::Budget)), Effect::Stop(Guard::Budget));
+    assert_eq!(machine.turn(), 0);
+}
+
+#[test]
+fn a_run_that_is_another_ones_task_is_out_of_sight_and_gives_nobody_above_a_task() {
+    let mut machine = Machine::new(crew(), 3);
+    machine.set_apart(vec![0]);
+    assert_eq!(machine.step(Event::Begin), Effect::Turn);
+    assert!(machine.is_aside() && !machine.gate().may_see("weather"));
+    assert_eq!(machine.step(turn(r#"transfer_task {"agent":"root","task":"x"}"#)), Effect::Turn);
+    assert!(last_result(&machine).0.contains("delegation cycle detected: root -> c -> root"));
+    assert_eq!(machine.step(turn("text: done")), finish(FinishReason::Stop));
+}
+
+#[test]
+fn agents_reach_others_once_they_are_regrouped_and_keep_their_tools() {
+    let mut machine = begun(crew());
+    machine.equip(0, vec!["web__search".to_owned()]);
+    let mut agents: Vec<TeamAgent> =
+        (0..5).map(|at| crew().team.unwrap().agent(at).unwrap().clone()).collect();
+    agents[0].ways = vec![way(4)];
+    machine.regroup(Team::new(agents, &["weather".to_owned()]));
+    assert!(matches!(machine.step(turn("web__search")), Effect::Tools(_)));
+    machine.step(Event::ToolsDone(Vec::new()));
+    assert_eq!(machine.step(turn(r#"handoff {"agent":"d"}"#)), Effect::Decide { to: 4 });
+}
+
+#[test]
 fn who_does_not_answer_is_told_to_who_waits() {
     let mut machine = begun(crew());
     machine.step(turn(TO_C));
@@ -370,7 +462,7 @@ fn the_section_names_those_an_agent_reaches_and_nobody_else() {
     assert!(team.leads(0, 2) && team.leads(1, 2) && !team.leads(0, 3));
 }
 
-fn words_of_agents() -> impl Strategy<Value = String> {
+pub(super) fn words_of_agents() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         "text: x",
         "transfer_to_a",
@@ -407,6 +499,7 @@ proptest! {
         budget in prop::option::of(0_u64..120),
         seed in 0_usize..7,
         waits in prop::bool::ANY,
+        at_end in 0_usize..5,
     ) {
         let limits = Limits { max_turns, max_handoffs, max_depth, budget: budget.map(NanoUsd), ..Limits::default() };
         let mut agents: Vec<TeamAgent> =
@@ -414,6 +507,7 @@ proptest! {
         agents[1].max_turns = own_most;
         agents[3].max_turns = own_most;
         agents[4].forced = forced.then_some(1);
+        agents[at_end].steps_at_end = true;
         let mut machine = Machine::new(of_agents(agents, limits), if waits { 2 } else { 0 });
         if waits {
             machine.resume(vec![0]);
@@ -459,6 +553,10 @@ proptest! {
                 Effect::Returned { from } => {
                     prop_assert_eq!(machine.back_from(), Some(from));
                     done += 1;
+                    Event::Noted
+                }
+                Effect::Ended { member, .. } => {
+                    prop_assert_eq!(member, machine.active());
                     Event::Noted
                 }
                 Effect::Tools(calls) => {

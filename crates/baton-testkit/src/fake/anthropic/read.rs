@@ -1,19 +1,23 @@
 //! Reads a request body as Anthropic's reference allows it, and refuses everything else.
 //!
-//! Stricter than the vendor in one place: roles must alternate. The vendor joins neighbours of
-//! the same role, other servers of this format do not, and a converter should not lean on it.
+//! Stricter than the vendor in one place: roles must alternate, unless the script says otherwise. The vendor
+//! joins neighbours of the same role, other servers of this format do not, and a converter should not lean on it.
 //!
 //! - **Invariant:** a request that is read here is one that the vendor accepts.
 
 use serde_json::Value;
 
 use crate::fake::model::{Ask, Choice, Shape, Tool};
+use crate::fake::script::Turns;
 use crate::fake::shape::{
     Members, Misfit, Read, boolean, each, filled, integer, list, name, number, object, one_of, string,
 };
 
+/// Names a conversation that the vendor keeps. A fake keeps none, and says so as the vendor does where it cannot.
+pub(super) const THREAD: &str = "thread";
+
 /// Reads a request for a message.
-pub(crate) fn read(body: &Value) -> Read<Ask> {
+pub(crate) fn read(body: &Value, turns: Turns) -> Read<Ask> {
     let mut members = Members::of(body, "")?;
     let mut ask = Ask { choices: 1, ..Ask::default() };
     let most = members.required("max_tokens", integer(1, i64::MAX))?;
@@ -28,7 +32,9 @@ pub(crate) fn read(body: &Value) -> Read<Ask> {
     members.nullable("inference_geo", string)?;
     members.nullable("speed", one_of(&["standard", "fast"]))?;
     members.skip(&["container", "context_management", "diagnostics", "mcp_servers"]);
-    read_prompt(&mut members, &mut ask, most)?;
+    members
+        .optional(THREAD, |_, path| Err::<(), _>(Misfit::rule(path, "this request cannot be threaded")))?;
+    read_prompt(&mut members, &mut ask, most, turns)?;
     members.end()?;
     let forced = matches!(ask.choice, Choice::Required | Choice::Named(_));
     if ask.reasoning && forced {
@@ -44,19 +50,19 @@ pub(crate) fn read(body: &Value) -> Read<Ask> {
 }
 
 /// Reads a request to count tokens: a prompt without what steers the answer.
-pub(crate) fn read_count(body: &Value) -> Read<Ask> {
+pub(crate) fn read_count(body: &Value, turns: Turns) -> Read<Ask> {
     let mut members = Members::of(body, "")?;
     let mut ask = Ask::default();
     members.skip(&["context_management", "mcp_servers", "speed"]);
-    read_prompt(&mut members, &mut ask, i64::MAX)?;
+    read_prompt(&mut members, &mut ask, i64::MAX, turns)?;
     members.end()?;
     Ok(ask)
 }
 
 /// The members that both endpoints have.
-fn read_prompt(members: &mut Members<'_>, ask: &mut Ask, most_tokens: i64) -> Read<()> {
+fn read_prompt(members: &mut Members<'_>, ask: &mut Ask, most_tokens: i64, turns: Turns) -> Read<()> {
     ask.model = members.required("model", filled)?.to_owned();
-    let mut talk = Talk::default();
+    let mut talk = Talk { turns, ..Talk::default() };
     members.optional("system", |value, path| match value {
         Value::String(text) => {
             talk.bytes += text.len();
@@ -215,6 +221,7 @@ fn choice(value: &Value, path: &str) -> Read<(Choice, bool)> {
 /// What the messages say, and which tool uses still wait for their results.
 #[derive(Default)]
 struct Talk {
+    turns: Turns,
     last_role: &'static str,
     open: Vec<String>,
     last_text: String,
@@ -254,7 +261,7 @@ impl Talk {
         };
         match (self.last_role, role) {
             ("", "assistant") => return Err(Misfit::rule(path, "first message must use the \"user\" role")),
-            (before, now) if before == now => {
+            (before, now) if before == now && self.turns == Turns::Alternate => {
                 return Err(Misfit::rule(
                     path,
                     format!("roles must alternate, but two messages in a row are \"{now}\""),

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fake::model::answer;
+use crate::fake::script::Turns;
 
 #[test]
 fn a_plain_request_is_read() {
@@ -42,6 +43,21 @@ fn the_user_begins_and_roles_alternate() {
         &json!({"messages": [said("user"), said("user")]}),
         "messages.1: roles must alternate, but two messages in a row are \"user\"",
     );
+}
+
+#[test]
+fn neighbours_of_one_role_are_taken_where_the_script_says_so() {
+    let body = request(&json!({"messages": [said("user"), said("user"), said("assistant")]}));
+    assert!(read(&body, Turns::Joined).is_ok());
+    assert!(read(&body, Turns::Alternate).is_err());
+}
+
+#[test]
+fn a_thread_is_refused_in_the_words_of_the_vendor() {
+    let misfit = read(&request(&json!({"thread": {"type": "create"}})), Turns::Joined).unwrap_err();
+    let told = refusal(&misfit, 1);
+    assert_eq!(told["error"]["details"]["error_code"], "thread_unsupported_request");
+    assert_eq!(told["error"]["type"], "invalid_request_error");
 }
 
 #[test]
@@ -181,7 +197,7 @@ fn events(frames: &[Frame]) -> Vec<Value> {
 }
 
 fn told(body: &Value) -> String {
-    match read(body) {
+    match read(body, Turns::Alternate) {
         Ok(_) => "accepted".to_owned(),
         Err(misfit) => refusal(&misfit, 1)["error"]["message"].as_str().unwrap().to_owned(),
     }

@@ -310,6 +310,8 @@ impl Talk {
 
     fn tool(&mut self, members: &mut Members<'_>) -> Read<()> {
         let id = members.required("tool_call_id", filled)?;
+        // No longer in the reference; the vendor takes it, and there are libraries that send it.
+        members.optional("name", name(64))?;
         members.required("content", |value, path| content(value, path, &["text"]))?;
         match self.open_calls.iter().position(|open| open == id) {
             Some(at) => {

@@ -73,7 +73,7 @@ fn a_tool_round_is_read() {
     accepts(&json!({"messages": [
         {"role": "user", "content": "?"},
         {"role": "assistant", "content": null, "tool_calls": [call("c1"), call("c2")]},
-        {"role": "tool", "tool_call_id": "c2", "content": "b"},
+        {"role": "tool", "tool_call_id": "c2", "name": "f", "content": "b"},
         {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "a"}]},
     ]}));
 }

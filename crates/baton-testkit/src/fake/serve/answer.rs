@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::body::Pieces;
 use super::{Exchange, Question, Vendor};
 use crate::fake::frame::{break_utf8, spoil};
-use crate::fake::model::{Ask, answer};
-use crate::fake::script::{End, Fault, Pace, Raw, Said};
+use crate::fake::model::{Ask, Reply as Told, answer};
+use crate::fake::script::{End, Fault, Pace, Raw};
 use crate::fake::shape::Misfit;
 use crate::fake::wire::ResetSwitch;
 use crate::fake::{anthropic, openai, responses};
@@ -163,28 +163,27 @@ impl Answer {
     /// The answer of a model, with a fault laid over it where the fault is one of the body.
     pub(super) fn of_model(
         question: &Question,
-        said: Option<&Said>,
+        reply: &Told,
         pace: Pace,
         fault: Option<Fault>,
         id: u64,
     ) -> Self {
         let (ask, vendor) = (question.ask(), question.vendor());
-        let reply = answer(ask, said);
         if !ask.stream {
             let body = match question {
-                Question::Message(ask) => anthropic::whole(ask, &reply, id),
-                Question::Chat(ask) => openai::whole(ask, &reply, id),
-                Question::Response(asked) => responses::whole(asked, &reply, id),
+                Question::Message(ask) => anthropic::whole(ask, reply, id),
+                Question::Chat(ask) => openai::whole(ask, reply, id),
+                Question::Response(asked) => responses::whole(asked, reply, id),
             };
             return spoil_whole(vendor, body.to_string().into(), fault, id);
         }
         let (frames, error) = match question {
             Question::Message(ask) => {
-                (anthropic::stream(ask, &reply, id, pace.chunks), anthropic::error_frame(id))
+                (anthropic::stream(ask, reply, id, pace.chunks), anthropic::error_frame(id))
             }
-            Question::Chat(ask) => (openai::stream(ask, &reply, id, pace.chunks), openai::error_frame()),
+            Question::Chat(ask) => (openai::stream(ask, reply, id, pace.chunks), openai::error_frame()),
             Question::Response(asked) => {
-                (responses::stream(asked, &reply, id, pace.chunks), responses::error_frame())
+                (responses::stream(asked, reply, id, pace.chunks), responses::error_frame())
             }
         };
         let (frames, end) = spoil(frames, fault, error);
@@ -234,7 +233,7 @@ impl Answer {
             Fault::WrongContentType => Self::bytes(200, vendor, "text/html", HTML.into(), id),
             Fault::ErrorIn200 => error_in_200(vendor, id),
             Fault::ErrorFirstFrame | Fault::ErrorAfterLifecycle if !ask.stream => error_in_200(vendor, id),
-            _ => Self::of_model(question, None, pace, Some(fault), id),
+            _ => Self::of_model(question, &answer(ask, None), pace, Some(fault), id),
         }
     }
 }
