@@ -63,6 +63,9 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         routes: &routes,
         policies: &policies,
     };
+    if let Some((span, path)) = top.place_of("workflows") {
+        notes.without_effect(span, &path, "read and checked; no request can ask for a workflow yet");
+    }
     let agents = agent::agents(reader, &mut top, &around, notes);
     let known = mcp::Nameable { names: &names, routes: &routes, policies: &policies, agents: &agents };
     let mcp_endpoint = mcp::endpoint(reader, &mut top, &known);

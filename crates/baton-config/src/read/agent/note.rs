@@ -34,7 +34,7 @@ impl Notes {
         self.note(span, path, NoteKind::Honoured, String::new());
     }
 
-    pub(super) fn without_effect(&mut self, span: Span, path: &str, why: impl Into<String>) {
+    pub(in crate::read) fn without_effect(&mut self, span: Span, path: &str, why: impl Into<String>) {
         self.note(span, path, NoteKind::WithoutEffect, why.into());
     }
 
