@@ -20,6 +20,7 @@ mod blackbox {
     mod mcp;
     mod policy;
     mod process;
+    mod remote;
     mod root;
     mod runs;
     mod secrets;

@@ -4,6 +4,7 @@ mod content;
 
 use std::path::Path;
 
+use baton_testkit::fake::{FakeUpstream, Script};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -255,6 +256,79 @@ fn a_copy_is_a_backup_that_restores_log_and_keys() {
         assert!(refused.err.contains("there is no `nowhere.db`"), "{refused:?}");
         baton(&home, &["store", "copy"]).await.expect(2);
         baton(&home, &["store", "copy", "--to", "mysql://x"]).await.expect(2);
+    });
+}
+
+#[test]
+fn costs_are_counted_anew_where_a_price_was_wrong() {
+    run(async {
+        let openai = FakeUpstream::start(Script::default()).await.expect("a fake upstream");
+        let priced = |price: &str| {
+            format!(
+                "providers: {{ oai: {{ dialect: openai_chat, base_url: \"{}\", api_key: sk-fake }} }}\n\
+                 models: {{ oai/fake: {{ price: {price} }} }}\n",
+                openai.base_url()
+            )
+        };
+        let mut server = Baton::start(&priced("{ input: 1, output: 2 }")).await;
+        let home = server.home.clone();
+        let body = json!({"model": "oai/fake", "messages": "hi"});
+        let id = server.chat(&body).await.expect(200).header("x-baton-decision-id").to_owned();
+        server.chat(&json!({"model": "oai/fake-unpriced", "messages": "hi"})).await.expect(200);
+        baton(&home, &["audit", "verify"]).await.expect(0);
+        let outcome = async || {
+            let explained = baton(&home, &["audit", "explain", &id, "--json"]).await.expect(0).json();
+            explained["decisions"][0]["outcome"].clone()
+        };
+        let first = outcome().await;
+        let tokens = |name: &str| first["usage"][name].as_u64().expect("tokens");
+        let (input, output) = (tokens("input_tokens"), tokens("output_tokens"));
+        let usd = |nano: u64| format!("0.{nano:09}");
+        assert_eq!(first["cost_usd"], usd(input * 1_000 + output * 2_000), "{first}");
+        let recompute = ["audit", "recompute", "--from", "1h", "--to", "2100-01-01", "--json"];
+        let counted = async |more: &[&str]| baton(&home, &[&recompute, more].concat()).await.expect(0).json();
+        assert_eq!(counted(&[]).await["corrected"], 0, "the price is what it was");
+
+        stop(&mut server).await;
+        home.write(&priced("{ input: 3, output: 5 }"));
+        let mut server = Baton::start_in(home.clone(), &[]).await;
+        let now = input * 3_000 + output * 5_000;
+        let other = counted(&["--model", "oai/other"]).await;
+        assert_eq!((&other["decisions"], &other["corrected"]), (&json!(0), &json!(0)), "{other}");
+        for _ in 0..2 {
+            let dry = counted(&["--dry-run"]).await;
+            assert_eq!((&dry["corrected"], &dry["without_price"]), (&json!(1), &json!(1)), "{dry}");
+            assert_eq!(
+                (&dry["was_nano"], &dry["now_nano"]),
+                (&json!(input * 1_000 + output * 2_000), &json!(now))
+            );
+            assert_eq!(outcome().await, first, "nothing was written");
+        }
+        assert_eq!(counted(&["--model", "oai/fake"]).await["corrected"], 1);
+        for stopped in [false, true] {
+            if stopped {
+                stop(&mut server).await;
+            }
+            let corrected = outcome().await;
+            assert_eq!(corrected["cost_usd"], usd(now), "{corrected}");
+            assert_eq!(corrected["first_cost_usd"], first["cost_usd"], "{corrected}");
+            assert_ne!(corrected["corrections"][0]["prices"], corrected["corrections"][0]["first_prices"]);
+            let text = baton(&home, &["audit", "explain", &id]).await.expect(0).out;
+            for cost in [usd(now), first["cost_usd"].as_str().expect("a cost").to_owned()] {
+                assert!(text.contains(&format!("${cost}")), "{text}");
+            }
+            let listed = baton(&home, &["audit", "export", "--csv"]).await.expect(0).out;
+            assert!(listed.contains(&usd(now)), "{listed}");
+            assert_eq!(counted(&[]).await["corrected"], 0, "a second time changes nothing");
+            verify(&home, &[]).await.expect(0);
+            baton(&home, &["audit", "reproject"]).await.expect(0);
+            assert_eq!(outcome().await, corrected, "made again from the evidence");
+            verify(&home, &[]).await.expect(0);
+        }
+        let upside_down = ["audit", "recompute", "--from", "2100-01-02", "--to", "2100-01-01"];
+        let refused = baton(&home, &upside_down).await.expect(1);
+        assert!(refused.err.contains("is not before"), "{refused:?}");
+        baton(&home, &["audit", "recompute", "--from", "1h"]).await.expect(2);
     });
 }
 

@@ -1,13 +1,21 @@
 //! `/v1/runs`: asked for and waited for, followed, left alone, stopped, answered, and gone on with by another
 //! process.
 
+mod approved;
 mod background;
 mod bad_input;
+mod budgets;
+mod deleted;
 mod followed;
 mod handed;
+mod notices;
 mod outlived;
+mod puppet;
+mod replicas;
 mod tools;
+mod validated;
 mod whole;
+mod workflows;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -18,12 +26,12 @@ use super::support::{Answer, Baton, sent, until};
 const SHORT_LEASE: [(&str, &str); 1] = [("BATON_RUN_LEASE_MS", "1000")];
 
 /// Begins a run, and waits as its caller would.
-async fn started(baton: &Baton, body: Value) -> Value {
+pub(super) async fn started(baton: &Baton, body: Value) -> Value {
     baton.post("/v1/runs", &body).await.expect(200).json()
 }
 
 /// Begins a run in the background; its id.
-async fn queued(baton: &Baton, mut body: Value) -> String {
+pub(super) async fn queued(baton: &Baton, mut body: Value) -> String {
     body["background"] = json!(true);
     let answer = baton.post("/v1/runs", &body).await.expect(202);
     let run = answer.json();
@@ -31,7 +39,7 @@ async fn queued(baton: &Baton, mut body: Value) -> String {
     id_of(&run)
 }
 
-fn id_of(run: &Value) -> String {
+pub(super) fn id_of(run: &Value) -> String {
     let id = run["id"].as_str().expect("an id").to_owned();
     assert!(id.starts_with("run_"), "{run}");
     id
@@ -42,7 +50,7 @@ async fn read(baton: &Baton, id: &str) -> Value {
 }
 
 /// The run, once it has this status.
-async fn reaches(baton: &Baton, id: &str, status: &str) -> Value {
+pub(super) async fn reaches(baton: &Baton, id: &str, status: &str) -> Value {
     until(&format!("{id} is {status}"), async || {
         let run = read(baton, id).await;
         (run["status"] == status).then_some(run)
@@ -52,14 +60,14 @@ async fn reaches(baton: &Baton, id: &str, status: &str) -> Value {
 
 /// An event of a run as a client reads it.
 #[derive(Clone, Debug, PartialEq)]
-struct Event {
-    number: u64,
-    name: String,
-    data: Value,
+pub(super) struct Event {
+    pub(super) number: u64,
+    pub(super) name: String,
+    pub(super) data: Value,
 }
 
 /// The frames of a stream, strictly: number, name, data.
-fn frames(stream: &str) -> Vec<Event> {
+pub(super) fn frames(stream: &str) -> Vec<Event> {
     assert!(stream.is_empty() || stream.ends_with("\n\n"), "the stream ends within a frame: {stream:?}");
     let frame = |frame: &str| {
         let (mut number, mut name, mut data) = (None, None, None);
@@ -77,7 +85,7 @@ fn frames(stream: &str) -> Vec<Event> {
 }
 
 /// All events of a run behind this one, until it has ended.
-async fn events_of(baton: &Baton, id: &str, last: Option<u64>) -> Vec<Event> {
+pub(super) async fn events_of(baton: &Baton, id: &str, last: Option<u64>) -> Vec<Event> {
     let mut request = baton.request(Method::GET, &format!("/v1/runs/{id}/events"));
     if let Some(last) = last {
         request = request.header("last-event-id", last);
@@ -88,7 +96,7 @@ async fn events_of(baton: &Baton, id: &str, last: Option<u64>) -> Vec<Event> {
 }
 
 /// Each event has the number after the one before, its type is its name, and the last one is the end.
-fn are_whole(events: &[Event]) {
+pub(super) fn are_whole(events: &[Event]) {
     for (at, event) in events.iter().enumerate() {
         assert_eq!(event.number, u64::try_from(at).expect("a number"), "{events:?}");
         assert_eq!(event.data["type"], event.name, "{event:?}");

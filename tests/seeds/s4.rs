@@ -10,9 +10,68 @@ use crate::blackbox::agents::{
     WAYS, ask, asked_of, counted, handoff, offered_to, one, plot, stage, task, text_of,
 };
 use crate::blackbox::handoff::{asked, calls, decisions, replays, says, says_and_calls, tool, user};
+use crate::blackbox::runs::{are_whole, frames, started};
 use crate::blackbox::support::{Baton, Fixture, Home, baton, run, sent, until};
 
 const ADMIN: &str = "an-admin-key-that-is-long-enough-0123456789";
+
+/// S4-1: not followed; the run ends with its target, and the next user message goes there.
+#[test]
+fn s4_1_a_hand_over_that_is_not_followed_ends_the_run_with_its_target() {
+    run(async {
+        for provider in ["oai", "ant"] {
+            let turns = vec![one(handoff("billing", "a card is to be changed")), says("Which card?")];
+            let fixture = stage(SUPPORT, provider, turns).await;
+            let body = json!({"agent": "triage", "input": "I need to update my credit card", "follow_handoffs": false});
+            let left = started(&fixture.baton, body).await;
+            assert_eq!((&left["status"], &left["target"]), (&json!("handoff"), &json!("billing")), "{left}");
+            let handed = &left["handoffs"][0];
+            assert_eq!(
+                (&handed["from"], &handed["to"], &handed["reason"]),
+                (&json!("triage"), &json!("billing"), &json!("a card is to be changed")),
+            );
+            assert!(asked_of(&fixture, provider, "billing").is_empty(), "its target is not asked yet");
+            let next = json!({"input": "The blue one", "previous_run": left["id"]});
+            let next = started(&fixture.baton, next).await;
+            assert_eq!(
+                (&next["status"], &next["output"]["text"]),
+                (&json!("completed"), &json!("Which card?"))
+            );
+            assert_eq!(next["ended_by"]["agent"], "billing", "{next}");
+            assert_eq!(asked_of(&fixture, provider, "triage").len(), 1, "the old agent is asked no more");
+            let seen = asked_of(&fixture, provider, "billing")[0].to_string();
+            for part in ["update my credit card", "The blue one", "You are a billing specialist."] {
+                assert!(seen.contains(part), "{part}: {seen}");
+            }
+        }
+    });
+}
+
+/// S4-6: the stream of a run tells the hand-over with its reason, between the texts of both agents, in order.
+#[test]
+fn s4_6_a_stream_tells_hand_overs_and_texts_in_order() {
+    run(async {
+        let turns = vec![
+            says_and_calls("One moment.", vec![handoff("billing", "a card is to be changed")]),
+            says("Your card is changed."),
+        ];
+        let fixture = stage(SUPPORT, "oai", turns).await;
+        let body = json!({"agent": "triage", "input": "I need to update my credit card", "stream": true});
+        let answer = fixture.baton.post("/v1/runs", &body).await.expect(200);
+        let told = frames(answer.text());
+        are_whole(&told);
+        let story: Vec<_> = told
+            .iter()
+            .filter_map(|event| match event.name.as_str() {
+                "text_delta" => Some(json!(event.data["text"])),
+                "handoff" => Some(json!([event.data["from"], event.data["to"], event.data["reason"]])),
+                _ => None,
+            })
+            .collect();
+        let handed = json!(["triage", "billing", "a card is to be changed"]);
+        assert_eq!(story, [json!("One moment."), handed, json!("Your card is changed.")]);
+    });
+}
 
 /// S4-2: followed; the old agent is asked no more, and the whole history is delivered.
 #[test]

@@ -9,9 +9,11 @@
 //! - `instant` is an upstream that answers at once, `10 ms` one behind which a sync can hide.
 
 mod audit;
+mod branches;
 mod claude;
 mod handoff;
 mod history;
+mod runs;
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -25,9 +27,11 @@ use crate::place::{Place, Profile, on_path, run};
 use crate::postgres::Postgres;
 
 pub(crate) use audit::audit;
+pub(crate) use branches::branches;
 pub(crate) use claude::claude;
 pub(crate) use handoff::handoff;
 pub(crate) use history::history;
+pub(crate) use runs::runs;
 
 /// One column of measurements.
 struct Scenario {

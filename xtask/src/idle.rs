@@ -58,7 +58,7 @@ fn start(place: &Place, turn: u32) -> anyhow::Result<Start> {
 }
 
 /// The number behind a name in `/proc/PID/status`.
-fn field(status: &str, name: &str) -> Option<u64> {
+pub(crate) fn field(status: &str, name: &str) -> Option<u64> {
     status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
 }
 

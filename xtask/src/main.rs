@@ -17,6 +17,7 @@ mod evidence;
 mod gateway;
 mod idle;
 mod layers;
+mod lessons;
 mod matrix;
 mod mcp;
 mod openapi;
@@ -26,6 +27,7 @@ mod plan_bench;
 mod postgres;
 mod replay;
 mod routing;
+mod runs;
 mod sdk;
 mod steps;
 mod suite;
@@ -78,6 +80,22 @@ enum Task {
         /// How often.
         #[arg(long, default_value_t = 200)]
         rounds: u32,
+    },
+    /// Carry background runs out by two gateways on one Postgres, kill them again and again, and look for what is
+    /// lost or done twice.
+    RunsKill {
+        /// How often.
+        #[arg(long, default_value_t = 100)]
+        kills: u32,
+        /// Over how many runs.
+        #[arg(long, default_value_t = 200)]
+        runs: u32,
+    },
+    /// Have models spend as much as they can, and hold it against the budgets of their runs.
+    RunsBudget {
+        /// How many runs.
+        #[arg(long, default_value_t = 10_000)]
+        scripts: u32,
     },
     /// Take the store and the disk away under load, and look for losses.
     Outage {
@@ -133,8 +151,11 @@ enum Task {
     /// Train the scorer that `auto` ships with, and write its file.
     RoutingTrain {
         /// A folder of outcomes, as .jsonl or .jsonl.gz.
-        #[arg(long)]
-        data: PathBuf,
+        #[arg(long, required_unless_present = "from_audit")]
+        data: Option<PathBuf>,
+        /// Learn from what was said of decisions, too: the configuration of the gateway whose audit log has it.
+        #[arg(long, value_name = "BATON.YAML", requires = "out")]
+        from_audit: Option<PathBuf>,
         /// Where to write it, if not where the shipped file stands.
         #[arg(long)]
         out: Option<PathBuf>,
@@ -207,6 +228,30 @@ enum Bench {
         #[arg(long, default_value_t = 5)]
         starts: u32,
     },
+    /// A workflow whose branches are answered side by side: how long its caller waits.
+    Branches {
+        /// How many workflows.
+        #[arg(long, default_value_t = 10)]
+        rounds: u32,
+        /// Measure the build of the dev profile.
+        #[arg(long)]
+        dev: bool,
+        /// Fail when three branches of 500 ms take 700 ms.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Background runs that wait: what they cost in memory.
+    Runs {
+        /// How many.
+        #[arg(long, default_value_t = 1_000)]
+        runs: u32,
+        /// Measure the build of the dev profile.
+        #[arg(long)]
+        dev: bool,
+        /// Fail when they cost more than 20 MB.
+        #[arg(long)]
+        check: bool,
+    },
     /// Checking the audit log: records in a second, on one core.
     Verify {
         /// How many records.
@@ -252,6 +297,14 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Bench { what: Bench::Handoff { secs } } => bench::handoff(&place, *secs),
         Task::Bench { what: Bench::History { rows, check } } => bench::history(&place, *rows, *check),
         Task::Bench { what: Bench::Idle { starts } } => idle::idle(&place, *starts),
+        Task::Bench { what: Bench::Branches { rounds, dev, check } } => {
+            let profile = if *dev { place::Profile::Dev } else { place::Profile::Release };
+            bench::branches(&place, *rounds, profile, *check)
+        }
+        Task::Bench { what: Bench::Runs { runs, dev, check } } => {
+            let profile = if *dev { place::Profile::Dev } else { place::Profile::Release };
+            bench::runs(&place, *runs, profile, *check)
+        }
         Task::Bench { what: Bench::Verify { entries } } => evidence::verify(&place, *entries),
         Task::Bench { what: Bench::Restart { bytes } } => evidence::restart(&place, *bytes),
         Task::Bench { what: Bench::Plan { check, keep } } => {
@@ -265,6 +318,8 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Matrix { check: true } => matrix::check(&place),
         Task::Matrix { check: false } => matrix::write(&place),
         Task::Kill { rounds } => suite::kill(&place, *rounds),
+        Task::RunsKill { kills, runs } => runs::kill(&place, *kills, *runs),
+        Task::RunsBudget { scripts } => runs::budget(&place, *scripts),
         Task::Outage { secs } => outage::outage(&place, *secs),
         Task::Tamper { cases } => evidence::tamper(&place, *cases),
         Task::Redaction { secrets } => evidence::redaction(&place, *secrets),
@@ -285,10 +340,12 @@ fn run(task: &Task) -> anyhow::Result<()> {
         }
         Task::Mcp => mcp::check(&place),
         Task::Conform => conform::run(&place),
-        Task::RoutingTrain { data, out, check } => {
+        Task::RoutingTrain { data, from_audit, out, check } => {
             let shipped = place.root.join(routing::SHIPPED);
             let out = out.as_ref().unwrap_or(&shipped);
-            if *check { routing::check(data, out) } else { routing::train(data, out) }
+            let lessons = from_audit.as_ref().map(|config| lessons::told(&place, config)).transpose()?;
+            let from = routing::Sources { data: data.as_deref(), lessons: lessons.as_deref() };
+            if *check { routing::check(from, out) } else { routing::train(from, out) }
         }
         Task::RoutingEval { data, models } => routing::eval(data, models),
     }

@@ -10,6 +10,7 @@
 mod curve;
 mod dice;
 mod labels;
+mod lessons;
 mod measure;
 mod methods;
 mod models;
@@ -28,28 +29,50 @@ use anyhow::{Context, bail};
 use problem::Problem;
 use rows::DataFile;
 
+/// What the rows of an audit log are called.
+const LESSONS: &str = "audit";
 /// Where the shipped file stands, under the project's folder.
 pub(crate) const SHIPPED: &str = "crates/baton-policy/data/scorer-1.bin";
 
-/// Trains on every file of the folder that may be used, and writes the scorer.
-pub(crate) fn train(data: &Path, out: &Path) -> anyhow::Result<()> {
-    let bytes = trained(data)?;
+/// What is trained on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources<'s> {
+    /// A folder of outcomes.
+    pub(crate) data: Option<&'s Path>,
+    /// What was said of a gateway's decisions, as rows.
+    pub(crate) lessons: Option<&'s [u8]>,
+}
+
+/// Trains on everything that may be used, and writes the scorer.
+pub(crate) fn train(from: Sources<'_>, out: &Path) -> anyhow::Result<()> {
+    let bytes = trained(from)?;
     fs::write(out, &bytes).with_context(|| format!("writing {}", out.display()))?;
     println!("wrote {} ({} bytes)", out.display(), bytes.len());
     Ok(())
 }
 
 /// Trains again and compares with what was written, byte for byte.
-pub(crate) fn check(data: &Path, written: &Path) -> anyhow::Result<()> {
+pub(crate) fn check(from: Sources<'_>, written: &Path) -> anyhow::Result<()> {
     let bytes = fs::read(written).with_context(|| format!("reading {}", written.display()))?;
-    if bytes != trained(data)? {
+    if bytes != trained(from)? {
         bail!("{} differs from what this data gives", written.display());
     }
     println!("{} is what this data gives", written.display());
     Ok(())
 }
 
-fn trained(data: &Path) -> anyhow::Result<Vec<u8>> {
+fn trained(from: Sources<'_>) -> anyhow::Result<Vec<u8>> {
+    let mut files = from.data.map(folder).transpose()?.unwrap_or_default();
+    if let Some(bytes) = from.lessons {
+        let lessons = DataFile::parse(LESSONS, bytes)?;
+        println!("{}", lessons::enough(&lessons, files.is_empty())?);
+        files.push(lessons);
+    }
+    Ok(training::train(&files)?.encode()?)
+}
+
+/// Every file of a folder.
+fn folder(data: &Path) -> anyhow::Result<Vec<DataFile>> {
     let listed = fs::read_dir(data).with_context(|| format!("reading {}", data.display()))?;
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in listed {
@@ -63,8 +86,7 @@ fn trained(data: &Path) -> anyhow::Result<Vec<u8>> {
     if paths.is_empty() {
         bail!("no .jsonl or .jsonl.gz in {}", data.display());
     }
-    let files = read_all(&paths)?;
-    Ok(training::train(&files)?.encode()?)
+    read_all(&paths)
 }
 
 /// Measures all methods on the rows of the files together and prints the figures.

@@ -20,6 +20,8 @@ use crate::place::{Place, Profile, run as run_command};
 use crate::steps::Steps;
 use crate::tools;
 
+pub(crate) use libraries::compare;
+
 /// A script with the program that runs it.
 struct Script {
     program: PathBuf,

@@ -32,6 +32,9 @@ const OUTAGE: &str = "package(baton) & binary(outage)";
 const OUTAGE_SECS: u32 = 3;
 /// How many answers are watched to wait for the disk.
 const SYNCED_ANSWERS: u32 = 200;
+/// Where the black-box tests write down what they were answered, as `tests/blackbox/support/answer.rs` has it.
+const ANSWERS: &str = "BATON_KEEP_ANSWERS";
+const PUBLISHED: &str = "answers of the black-box tests against published schemas";
 const REPLAY: &str = "replay of every decision of the black-box tests";
 
 /// Runs the tests and closes with one line for each step.
@@ -91,6 +94,19 @@ fn rust_tests(
     extent: Extent,
 ) -> anyhow::Result<()> {
     let homes = Homes::make(place)?;
+    // What they are compared with comes with the tools.
+    let answers = (extent == Extent::Full).then(|| place.scratch("answers")).transpose()?;
+    let keep = |tests: &mut Command| {
+        if let Some(answers) = &answers {
+            tests.env(ANSWERS, answers);
+        }
+        run(homes.keep(tests))
+    };
+    let compare = |steps: &mut Steps| {
+        if let Some(answers) = &answers {
+            steps.step(PUBLISHED, || sdk::compare(place, answers));
+        }
+    };
     let (rounds, others) = match extent {
         Extent::Fast => ("2", "2"),
         Extent::Full => ("20", "8"),
@@ -109,8 +125,9 @@ fn rust_tests(
     if on_path("cargo-nextest").is_none() {
         steps.step("Rust tests (cargo test; cargo-nextest is not installed)", || {
             let mut tests = prepare(place.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]));
-            run(homes.keep(&mut tests))
+            keep(&mut tests)
         });
+        compare(steps);
         steps.step(REPLAY, || homes.replay(place));
         return Ok(());
     }
@@ -122,7 +139,8 @@ fn rust_tests(
         run(&mut prepare(place.cargo(&["test", "--workspace", "--locked", "--doc", "--quiet"])))
     });
     steps.step("conformance of both stores", || nextest(STORES, &[]));
-    steps.step("black-box tests", || run(homes.keep(&mut tests(BLACK_BOX, &[]))));
+    steps.step("black-box tests", || keep(&mut tests(BLACK_BOX, &[])));
+    compare(steps);
     steps.step(REPLAY, || homes.replay(place));
     steps.step(&format!("kill -9 under load, {rounds} rounds"), || nextest(KILL, &["--no-capture"]));
     Ok(())

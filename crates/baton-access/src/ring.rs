@@ -171,6 +171,30 @@ impl KeyRing {
         }
     }
 
+    /// The holder of the key of this id, as the key is now: for work that goes on without its caller.
+    ///
+    /// # Errors
+    ///
+    /// When the key expired or was revoked, or is not there any more. A key that the store may know, while the
+    /// store is away, is [`AuthError::Unavailable`].
+    pub fn recall(&self, id: KeyId, now_ms: u64) -> Result<Principal, AuthError> {
+        if id == environment_admin_id() {
+            let (_mac, caller) = self.admin.as_ref().ok_or(AuthError::Unknown)?;
+            return Ok(Principal::new(Arc::clone(caller)));
+        }
+        let known = self.known.load();
+        let record = known.list.records.iter().find(|record| record.id == id);
+        match record.and_then(|record| known.by_mac.get(&record.mac)) {
+            Some(entry) if entry.revoked_ms.is_some_and(|since| since <= now_ms) => Err(AuthError::Revoked),
+            Some(entry) if entry.expires_ms.is_some_and(|end| end <= now_ms) => Err(AuthError::Expired),
+            Some(entry) => Ok(Principal::new(Arc::clone(&entry.caller))),
+            None if known.source == Source::File || self.away.load(Ordering::Relaxed) => {
+                Err(AuthError::Unavailable)
+            }
+            None => Err(AuthError::Unknown),
+        }
+    }
+
     /// The one principal of all who send no key.
     #[must_use]
     pub fn anonymous(&self) -> Principal {

@@ -18,7 +18,7 @@ use crate::{content, decisions, export, handoffs, idle, usage};
         idle::models,
         idle::rules,
     ),
-    tags((name = "admin", description = "Everybody's decisions, for keys of the role `viewer` or `admin`")),
+    tags((name = "admin", description = "Everybody's decisions, for keys of the role `viewer` or `admin`; and what changes keys, policies and targets, for the role `admin`")),
 )]
 struct Document;
 

@@ -13,6 +13,9 @@ use baton_audit::{BadParameter, DecisionsError, StoreError, StoreErrorKind};
 use baton_dialect::{ErrorBody, encode_error};
 use baton_model::Dialect;
 
+/// No sentence on an error is longer.
+const SENTENCE_LIMIT: usize = 16 << 10;
+
 /// What an operator is told instead of an answer.
 #[derive(Debug)]
 pub(crate) struct AdminError {
@@ -22,11 +25,13 @@ pub(crate) struct AdminError {
     message: String,
     param: Option<String>,
     retry_after: Option<Duration>,
+    allow: Option<HeaderValue>,
 }
 
 impl AdminError {
     fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        Self { status, kind, code: None, message: message.into(), param: None, retry_after: None }
+        let message = message.into();
+        Self { status, kind, code: None, message, param: None, retry_after: None, allow: None }
     }
 
     fn with_code(mut self, code: &'static str) -> Self {
@@ -57,7 +62,35 @@ impl AdminError {
     }
 
     pub(crate) fn only_get() -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", "this path takes GET")
+        let message = "this path takes GET";
+        let mut error = Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request_error", message);
+        error.allow = Some(HeaderValue::from_static("GET"));
+        error
+    }
+
+    /// What was refused with a status and a sentence; or with a status alone, where the method is another one.
+    pub(crate) async fn of_sentence(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let text = axum::body::to_bytes(body, SENTENCE_LIMIT).await.unwrap_or_default();
+        let message = String::from_utf8_lossy(&text).into_owned();
+        match parts.status {
+            StatusCode::METHOD_NOT_ALLOWED => {
+                let message = "this path does not take this method; `allow` names those that it takes";
+                Self::new(parts.status, "invalid_request_error", message)
+            }
+            StatusCode::NOT_FOUND => {
+                Self::new(parts.status, "invalid_request_error", message).with_code("not_found")
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                tracing::error!(error = message, "an act of administration failed");
+                Self::new(parts.status, "server_error", message).with_code("store_unavailable").later(5)
+            }
+            status if status.is_server_error() => {
+                tracing::error!(error = message, "an act of administration failed");
+                Self::new(status, "server_error", message)
+            }
+            status => Self::new(status, "invalid_request_error", message),
+        }
     }
 
     pub(crate) fn not_yet_visible() -> Self {
@@ -92,6 +125,11 @@ impl AdminError {
 
     pub(crate) fn admins_only() -> Self {
         let message = "what was asked and answered is for keys of the role `admin`";
+        Self::new(StatusCode::FORBIDDEN, "permission_error", message).with_code("role_not_allowed")
+    }
+
+    pub(crate) fn no_administrator() -> Self {
+        let message = "this path is for keys of the role `admin`";
         Self::new(StatusCode::FORBIDDEN, "permission_error", message).with_code("role_not_allowed")
     }
 
@@ -161,8 +199,8 @@ impl IntoResponse for AdminError {
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.status == StatusCode::METHOD_NOT_ALLOWED {
-            headers.insert(ALLOW, HeaderValue::from_static("GET"));
+        if let Some(methods) = self.allow {
+            headers.insert(ALLOW, methods);
         }
         if let Some(pause) = self.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(pause.as_secs()));

@@ -4,13 +4,17 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, get};
 
+use crate::control::for_admins;
 use crate::error::AdminError;
 use crate::gate::guard;
 use crate::state::AdminState;
 use crate::{content, decisions, export, handoffs, idle, usage};
 
 /// Everything under `/admin`.
-pub fn router(state: AdminState) -> Router {
+///
+/// `control` has what stands under `/admin/v1` for administrators alone. Its errors are statuses with a sentence, and
+/// it finds who asks as a [`baton_access::Principal`] among a request's extensions.
+pub fn router(state: AdminState, control: Router) -> Router {
     let nothing = || any(async || AdminError::nothing_here());
     Router::new()
         .route("/admin/v1/decisions", reading(get(decisions::list)))
@@ -25,8 +29,9 @@ pub fn router(state: AdminState) -> Router {
         .route("/admin", nothing())
         .route("/admin/", nothing())
         .route("/admin/{*rest}", nothing())
-        .layer(from_fn_with_state(state.clone(), guard))
-        .with_state(state)
+        .with_state(state.clone())
+        .nest("/admin/v1", for_admins(control))
+        .layer(from_fn_with_state(state, guard))
 }
 
 fn reading(handler: MethodRouter<AdminState>) -> MethodRouter<AdminState> {

@@ -42,6 +42,7 @@ use crate::{chat, decisions, feedback, mcp, messages, models, pass, responses, r
         messages::create,
         messages::count_tokens,
         responses::create,
+        stored::compact::create,
         stored::routes::retrieve,
         stored::routes::delete,
         stored::routes::input_items,
@@ -56,6 +57,7 @@ use crate::{chat, decisions, feedback, mcp, messages, models, pass, responses, r
         runs::routes::create,
         runs::routes::list,
         runs::routes::retrieve,
+        runs::routes::delete,
         runs::routes::cancel,
         runs::routes::tool_outputs,
         runs::routes::events,
@@ -193,6 +195,12 @@ const INVALID_MEMBER: Row = Row {
         "`score` must be a number from 0 to 1",
     )
 };
+const INVALID_ACT: Row = row(
+    StatusCode::BAD_REQUEST,
+    None,
+    "What is asked for cannot be done; the message says why.",
+    "there is no key `key_019356aa00007000800000000000000d`",
+);
 const UNAUTHENTICATED: Row = row(
     StatusCode::UNAUTHORIZED,
     Some("missing_api_key"),
@@ -237,6 +245,12 @@ const NOT_WAITING: Row = row(
     Some("run_not_waiting"),
     "The run does not wait for its caller.",
     "the run does not wait for tool outputs: it is `completed`",
+);
+const NOT_ENDED: Row = row(
+    StatusCode::CONFLICT,
+    Some("run_not_ended"),
+    "The run goes on, or waits for its caller.",
+    "the run has not ended: it is `in_progress`; cancel it first",
 );
 const STALLED: Row = row(
     StatusCode::REQUEST_TIMEOUT,
@@ -354,6 +368,8 @@ enum Speaks {
 /// What a route may answer with besides its own.
 fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
     const READING: [&Row; 5] = [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &INTERNAL, &UNAVAILABLE];
+    const LOOKING: [&Row; 4] = [&UNAUTHENTICATED, &FORBIDDEN, &INTERNAL, &UNAVAILABLE];
+    const ADMINISTERING: [&Row; 5] = [&INVALID_ACT, &UNAUTHENTICATED, &FORBIDDEN, &INTERNAL, &UNAVAILABLE];
     const EXPORTING: [&Row; 6] =
         [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &TOO_MANY, &INTERNAL, &UNAVAILABLE];
     const ONE_MODEL: [&Row; 5] = [&UNAUTHENTICATED, &FORBIDDEN, &NO_MODEL, &INTERNAL, &UNAVAILABLE];
@@ -362,6 +378,8 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
         [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &NO_RESPONSE, &INTERNAL, &UNAVAILABLE];
     const ONE_RUN: [&Row; 6] =
         [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &NO_RUN, &INTERNAL, &UNAVAILABLE];
+    const DELETING_A_RUN: [&Row; 7] =
+        [&INVALID_QUERY, &UNAUTHENTICATED, &FORBIDDEN, &NO_RUN, &NOT_ENDED, &INTERNAL, &UNAVAILABLE];
     const ANSWERING_A_RUN: [&Row; 11] = [
         &INVALID_MEMBER,
         &UNAUTHENTICATED,
@@ -404,7 +422,9 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
     match operation {
         "chat.completions.create" => Some((Speaks::One(Dialect::OpenaiChat), &CONVERSING)),
         "messages.create" => Some((Speaks::One(Dialect::AnthropicMessages), &CONVERSING)),
-        "responses.create" => Some((Speaks::One(Dialect::OpenaiResponses), &CONVERSING)),
+        "responses.create" | "responses.compact" => {
+            Some((Speaks::One(Dialect::OpenaiResponses), &CONVERSING))
+        }
         "responses.retrieve" | "responses.delete" | "responses.input_items" | "responses.cancel" => {
             Some((Speaks::One(Dialect::OpenaiResponses), &ONE_RESPONSE))
         }
@@ -412,6 +432,7 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
         "runs.create" => Some((Speaks::AsAsked, &BEGINNING)),
         "runs.list" => Some((Speaks::AsAsked, &READING)),
         "runs.retrieve" | "runs.cancel" | "runs.events" => Some((Speaks::AsAsked, &ONE_RUN)),
+        "runs.delete" => Some((Speaks::AsAsked, &DELETING_A_RUN)),
         "runs.tool_outputs" => Some((Speaks::AsAsked, &ANSWERING_A_RUN)),
         "models.list" | "decisions.list" => Some((Speaks::AsAsked, &READING)),
         "models.retrieve" => Some((Speaks::AsAsked, &ONE_MODEL)),
@@ -421,8 +442,22 @@ fn errors_of(operation: &str) -> Option<(Speaks, &'static [&'static Row])> {
         | "admin.handoffs.list"
         | "admin.models.unchosen"
         | "admin.rules.unfired" => Some((Speaks::One(Dialect::OpenaiChat), &READING)),
+        "admin.keys.list"
+        | "admin.targets.list"
+        | "admin.policies.list"
+        | "admin.mcp.list"
+        | "admin.audit.keys" => Some((Speaks::One(Dialect::OpenaiChat), &LOOKING)),
+        "admin.plans.list" => Some((Speaks::One(Dialect::OpenaiChat), &READING)),
+        "admin.plans.retrieve" => Some((Speaks::One(Dialect::OpenaiChat), &ONE_DECISION)),
+        "admin.keys.create"
+        | "admin.keys.rotate"
+        | "admin.keys.revoke"
+        | "admin.targets.switch"
+        | "admin.policies.put"
+        | "admin.policies.retrieve"
+        | "admin.policies.act" => Some((Speaks::One(Dialect::OpenaiChat), &ADMINISTERING)),
         "admin.decisions.export" => Some((Speaks::One(Dialect::OpenaiChat), &EXPORTING)),
-        "admin.decisions.retrieve" | "admin.runs.retrieve" => {
+        "admin.decisions.retrieve" | "admin.decisions.content" | "admin.runs.retrieve" => {
             Some((Speaks::One(Dialect::OpenaiChat), &ONE_DECISION))
         }
         "decisions.feedback" => Some((Speaks::AsAsked, &JUDGING)),

@@ -127,6 +127,12 @@ impl ApiError {
         self
     }
 
+    /// The same in other words.
+    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     pub(crate) fn with_code(self, code: &str) -> Self {
         self.code(code)
     }
@@ -167,6 +173,14 @@ impl ApiError {
             "`input[{i}]` names an item that is not kept: send the item itself, or go on from a response that is stored"
         );
         Self::invalid(message, Some(&format!("input[{i}].id"))).code("item_not_found")
+    }
+
+    /// What is summed up at this place cannot be opened, here or by whoever may answer.
+    pub(crate) fn no_compaction(i: usize) -> Self {
+        let message = format!(
+            "`input[{i}].encrypted_content` cannot be opened: it was made for another caller, or by a provider that is not the only one asked here"
+        );
+        Self::invalid(message, Some(&format!("input[{i}].encrypted_content"))).code("compaction_not_usable")
     }
 
     /// The same for a client who did not send the first so many items of the input.

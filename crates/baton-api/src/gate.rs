@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName};
-use baton_access::{HostPolicy, KeyRing, Permit, Principal, PrincipalId, Role};
+use baton_access::{AuthError, HostPolicy, KeyRing, Permit, Principal, PrincipalId, Role};
 use baton_audit::IdSource;
 use baton_net::BoxError;
 use baton_net::body::{DecompressError, Encoding, ProgressTimeout, ReadError, decompress, read_to_end};
@@ -93,6 +93,21 @@ impl Gate {
             })?;
         }
         Ok(principal)
+    }
+
+    /// Whether work of this caller may go on that it does not wait for: its key may have been revoked, or have
+    /// expired, since it asked. What cannot be known at the moment was true when it asked.
+    pub(crate) fn recall(&self, principal: &str) -> Result<(), AuthError> {
+        let recalled = match principal.parse() {
+            Ok(PrincipalId::Key(id)) => self.keys.recall(id, self.ids.now_ms()).map(drop),
+            Ok(PrincipalId::Anonymous) if self.access.load().required => Err(AuthError::Missing),
+            Ok(PrincipalId::Anonymous) => Ok(()),
+            Err(_no_id) => Err(AuthError::Unknown),
+        };
+        match recalled {
+            Err(AuthError::Unavailable) => Ok(()),
+            known => known,
+        }
     }
 
     /// Who calls, with a place among their open requests.

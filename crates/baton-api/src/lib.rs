@@ -39,5 +39,5 @@ pub use front::Front;
 pub use gate::{Access, Gate};
 pub use route::{RouteBody, route_ask, route_body, route_text};
 pub use router::{Beside, router};
-pub use runs::{RunDesk, RunNotice, RunOptions};
+pub use runs::{RunDesk, RunNews, RunNotice, RunOptions, run_news};
 pub use state::{ApiState, Readiness, StatusSource};

@@ -14,10 +14,12 @@ use crate::surface::RESPONSES;
 /// Takes OpenAI's request. `model` may also be a list, and `models` or `fallbacks` may name more:
 /// they are tried in order until one answers.
 ///
-/// `previous_response_id` names a stored response of the same key, and what Baton wrote is stored unless
-/// `store` is `false`. What a provider keeps (another `previous_response_id`, `conversation`, `prompt`,
-/// `background`, an `item_reference`) goes on as it was sent where the only model is one of a provider that
-/// speaks this dialect itself, and is refused with its path elsewhere.
+/// `previous_response_id` names a stored response of the same key, an `item_reference` an item of one, and a
+/// `compaction` is opened for the key that it was made for. What Baton wrote is stored unless `store` is `false`.
+/// With `background` the answer is the response as it is queued, or with `stream` its events; it is read and followed
+/// by its id. What a provider keeps (another `previous_response_id` or `item_reference`, `conversation`, `prompt`,
+/// another `compaction`) goes on as it was sent where the only models are ones of a single provider that speaks this
+/// dialect, and is refused with its path elsewhere.
 #[utoipa::path(
     post,
     path = "/v1/responses",

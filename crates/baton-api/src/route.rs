@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use baton_access::Principal;
 use baton_audit::{CandidateBody, FeaturesSchema, ReasonSchema, candidate_rows, verdict_text};
@@ -65,7 +66,8 @@ pub(crate) struct RuleBody {
 
 /// Plans a request without carrying it out.
 ///
-/// Takes the body of any surface of answers. Nothing is called, and nothing is recorded.
+/// Takes the body of any surface of answers. Nothing is called, and nothing is recorded. With `Accept: text/plain` it
+/// answers with text for a terminal.
 #[utoipa::path(
     post,
     path = "/v1/route",
@@ -73,7 +75,7 @@ pub(crate) struct RuleBody {
     tag = "decisions",
     request_body(content = crate::docs::ChatRequest, content_type = "application/json", example = json!({"models": ["echo/hello", "echo/parrot"], "messages": [{"role": "user", "content": "hi"}]})),
     responses(
-        (status = 200, description = "What would be decided", body = RouteBody, example = json!({"object": "route", "policy": "default@f0b3d9e5a5350fc7", "planner": 2, "selected": "echo/hello", "order": ["echo/hello", "echo/parrot"], "reason": {"code": "first_in_order", "text": "echo/hello is first in the list", "source": "client"}, "features": {"input_tokens": 9}, "candidates": [{"model": "echo/hello", "target": "echo/hello", "verdict": "selected"}, {"model": "echo/parrot", "target": "echo/parrot", "verdict": "eligible", "rank": 1}], "ignored_parameters": []})),
+        (status = 200, description = "What would be decided", content((RouteBody = "application/json", example = json!({"object": "route", "policy": "default@f0b3d9e5a5350fc7", "planner": 2, "selected": "echo/hello", "order": ["echo/hello", "echo/parrot"], "reason": {"code": "first_in_order", "text": "echo/hello is first in the list", "source": "client"}, "features": {"input_tokens": 9}, "candidates": [{"model": "echo/hello", "target": "echo/hello", "verdict": "selected"}, {"model": "echo/parrot", "target": "echo/parrot", "verdict": "eligible", "rank": 1}], "ignored_parameters": []})), (String = "text/plain", example = "echo/hello is first in the list.\n"))),
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),
 )]
@@ -85,8 +87,13 @@ pub(crate) async fn route(
     let id = request_id(&request);
     let dialect = by_headers(request.headers());
     let surface = Surface { path: "/v1/route", dialect };
+    let accept = request.headers().get(ACCEPT);
+    let as_text = accept.is_some_and(|types| types.as_bytes().starts_with(b"text/plain"));
     match show(surface, id, &engine, &gate, request).await {
-        Ok(body) => Json(body).into_response(),
+        Ok(run) if as_text => {
+            ([(CONTENT_TYPE, "text/plain; charset=utf-8")], route_text(&run)).into_response()
+        }
+        Ok(run) => Json(route_body(run)).into_response(),
         Err(error) => error.into_response_as(dialect, id),
     }
 }
@@ -97,13 +104,13 @@ async fn show(
     engine: &Engine,
     gate: &Gate,
     request: Request<Body>,
-) -> Result<RouteBody, ApiError> {
+) -> Result<DryRun, ApiError> {
     let (parts, body) = request.into_parts();
     let admitted = gate.admit(&parts.headers)?;
     let body = gate.read(&parts.headers, body).await?;
     let surface = surface_of(surface, &body);
     let ask = ask::read(surface, id, &admitted.principal, &parts.headers, parts.uri.query(), body)?;
-    Ok(route_body(engine.dry_run(&ask)?))
+    Ok(engine.dry_run(&ask)?)
 }
 
 /// The surface that a body is for: `input` without `messages` is a request for a response.

@@ -49,7 +49,7 @@ pub fn router(state: ApiState, beside: Beside) -> Front {
         .route("/", get(status::root).fallback(only_get))
         .route("/openapi.json", get(async move || document.answer()))
         .merge(SwaggerUi::new("/docs").config(page()));
-    let shelf = Shelf::new(state.responses.clone());
+    let shelf = Shelf::new(state.responses.clone(), Arc::clone(&state.compactions), state.runs.clone());
     let repeats = Repeats::new(Arc::clone(&state.idempotency), state.tasks.clone(), shelf.clone());
     let desk = Desk { engine: Arc::clone(&state.engine), gate: Arc::clone(&state.gate), repeats, shelf };
     let routes = Router::new()

@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 use baton_audit::Decisions;
 use baton_engine::Engine;
 use baton_net::tasks::Tasks;
-use baton_state::{Idempotency, Responses};
+use baton_state::{Compactions, Idempotency, Responses};
 
 use crate::stored::Shelf;
 use crate::{FeedbackDesk, Gate, RunDesk};
@@ -22,6 +22,8 @@ pub struct ApiState {
     pub idempotency: Arc<Idempotency>,
     /// The responses that can be read again, where they are stored.
     pub responses: Option<Arc<Responses>>,
+    /// Seals summaries of conversations for clients, and opens them.
+    pub compactions: Arc<Compactions>,
     /// Where runs are taken in and carried out.
     pub runs: RunDesk,
     /// Where requests run that outlive the connection they came by.
@@ -91,7 +93,7 @@ impl FromRef<ApiState> for Arc<dyn StatusSource> {
 
 impl FromRef<ApiState> for Shelf {
     fn from_ref(state: &ApiState) -> Self {
-        Self::new(state.responses.clone())
+        Self::new(state.responses.clone(), Arc::clone(&state.compactions), state.runs.clone())
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Surface {
 pub(crate) const CHAT: Surface = Surface { path: "/v1/chat/completions", dialect: Dialect::OpenaiChat };
 pub(crate) const MESSAGES: Surface = Surface { path: "/v1/messages", dialect: Dialect::AnthropicMessages };
 pub(crate) const RESPONSES: Surface = Surface { path: "/v1/responses", dialect: Dialect::OpenaiResponses };
+pub(crate) const COMPACT: Surface =
+    Surface { path: "/v1/responses/compact", dialect: Dialect::OpenaiResponses };
 /// A run is told as a conversation of chat.
 pub(crate) const RUNS: Surface = Surface { path: "/v1/runs", dialect: Dialect::OpenaiChat };
 pub(crate) const COUNT_TOKENS: Surface =

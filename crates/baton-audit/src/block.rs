@@ -39,10 +39,36 @@ pub enum BlockError {
     Damaged(String),
 }
 
+/// A block has at most so many entries: to show one record, the block is unpacked in which it stands.
+const BLOCK_ENTRIES: usize = 256;
 /// No block is longer when it is unpacked; what claims to be is damage.
 const MAX_RAW: u64 = 64 << 20;
 
 impl Block {
+    /// Packs whole entries of one chain into as few blocks as hold them.
+    ///
+    /// # Errors
+    /// When there is none, or the bytes are not whole entries in order.
+    pub fn pack_all(boot: BootId, previous: Hash, frames: &[u8]) -> Result<Vec<Self>, BlockError> {
+        let mut blocks: Vec<Self> = Vec::new();
+        let mut rest = frames;
+        while !rest.is_empty() || blocks.is_empty() {
+            let (now, later) = rest.split_at_checked(length_of(rest, BLOCK_ENTRIES)?).unwrap_or((rest, &[]));
+            let (previous, follows) = match blocks.last() {
+                Some(before) => (before.last, Some(before.last_seq + 1)),
+                None => (previous, None),
+            };
+            let block = Self::pack(boot, previous, now)?;
+            if let Some(expected) = follows.filter(|expected| *expected != block.first_seq) {
+                let why = format!("entry {} stands in the place of {expected}", block.first_seq);
+                return Err(BlockError::Damaged(why));
+            }
+            blocks.push(block);
+            rest = later;
+        }
+        Ok(blocks)
+    }
+
     /// Packs whole entries of one chain.
     ///
     /// # Errors
@@ -109,6 +135,19 @@ impl Block {
         }
         Ok(found)
     }
+}
+
+/// How many bytes the first so many entries have.
+fn length_of(frames: &[u8], entries: usize) -> Result<usize, BlockError> {
+    let mut length = 0;
+    for _ in 0..entries {
+        let Some(header) = frames.get(length..).and_then(<[u8]>::first_chunk) else { break };
+        match frame::measure(header).map_err(|error| BlockError::Damaged(error.to_string()))? {
+            0 => break,
+            measured => length += measured,
+        }
+    }
+    Ok(length)
 }
 
 /// The time of an entry, as blocks are filed under it; 0 where it says none.

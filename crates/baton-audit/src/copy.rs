@@ -11,7 +11,7 @@ use baton_model::BootId;
 use crate::block::{Block, BlockError};
 use crate::chain::Hash;
 use crate::frame;
-use crate::row::Batch;
+use crate::row::{Batch, Span};
 use crate::store::{AuditStore, StoreError};
 
 /// No further block is added to so many bytes.
@@ -136,7 +136,7 @@ async fn commit(
     let batch = Batch::from_frames(boot, previous, &frames);
     let batch = batch.map_err(|source| CopyError::Damaged { boot, source })?;
     to.commit(&batch).await?;
-    copied.entries += batch.block.last_seq - batch.block.first_seq + 1;
+    copied.entries += batch.span().map_or(0, Span::entries);
     copied.decisions += batch.decisions.len() as u64;
     tell(*copied);
     Ok(())

@@ -7,6 +7,8 @@
 //! - **Invariant:** a batch goes in as one transaction; one that is there already changes nothing.
 //! - **Never here:** SQL.
 
+mod corrections;
+mod days;
 mod records;
 mod reports;
 mod upkeep;
@@ -24,7 +26,7 @@ use crate::block::Block;
 use crate::chain::Hash;
 use crate::columns::{AskedRow, Columns, Known, Rows, TagRow, Value};
 use crate::question::{self, Lists, MAX_LISTS, Question, Words};
-use crate::row::{Batch, DecisionRow, FeedbackRow, OutcomeRow};
+use crate::row::{Batch, CorrectionRow, DecisionRow, FeedbackRow, OutcomeRow, Span};
 use crate::store::{
     AuditStore, Chain, ListQuery, PageStart, StoreError, StoreErrorKind, StoredDecision, StoredPage,
 };
@@ -55,16 +57,29 @@ pub enum Query {
     Strays,
     /// A document. Hash.
     Document,
-    /// `orphans` and `feedback`: whether any outcome, any feedback, waits for its decision.
+    /// `orphans`, `feedback` and `corrections`: whether any outcome, any feedback, any correction, waits for its
+    /// decision.
     Waiting,
-    /// Outcomes that wait for decisions of a block. Boot, first number, last number.
+    /// Outcomes that wait for decisions of a batch. Boot, first number, last number.
     Orphans,
     /// Feedback that is not counted, with what its decision is counted under. How many.
     Uncounted,
     /// `cost_nano` of a decision. Id.
     Cost,
+    /// Corrections that have not taken effect and whose attempts are there, each with `is_latest`, what its decision
+    /// is counted under, and `cost_now`. How many.
+    Uncorrected,
+    /// Hand-overs whose attempts ended right behind decisions: what they are counted under, and `cost_now`. The
+    /// decisions as a JSON list.
+    HandoffsAfter,
+    /// Corrections of decisions, the latest last. The decisions as a JSON list.
+    Corrections,
     /// `start_ms` of the newest day that has sums of usage, if any has.
     NewestDay,
+    /// `start_ms` of days that have sums of usage, and none over fewer dimensions. Before when, how many.
+    UnmadeDays,
+    /// `start_ms` of days that have sums over fewer dimensions, in order. From, to.
+    MadeDays,
     /// Decisions of the shape of an older version. How many.
     OldShapes,
     /// Decisions in the order of their ids, each with `cost_before`. Behind which id, before which id,
@@ -102,10 +117,29 @@ pub enum Command {
     DropRow,
     /// Nobody else may count until the transaction ends.
     HoldCounts,
+    /// Corrections; those that are there are left as they are. A JSON list of
+    /// `[decision, time, boot, number, cost, prices, first prices]`.
+    KeepCorrections,
+    /// Costs of rows. A JSON list of `[decision, cost]`.
+    Correct,
+    /// Corrections that have taken effect. A JSON list of `[decision, time, boot, number]`.
+    SettleCorrections,
+    /// The corrections of decisions whose rows were made again take effect. The decisions as a JSON list.
+    CorrectAgain,
+    /// Corrections in a stretch of a chain. Boot, first number, last number.
+    DropCorrections,
     /// The sums of a stretch of time. From, to.
     DropUsage,
     /// The same of hand-overs. From, to.
     DropHandoffs,
+    /// Nobody else may add to sums of usage until the transaction ends.
+    HoldUsage,
+    /// The sums of these days over fewer dimensions. The days as a JSON list; so for the next two.
+    ForgetDays,
+    /// They are made of the full sums.
+    MakeDays,
+    /// They are there.
+    NoteDays,
     /// The sums of short buckets. Their width in seconds, and the time before which they go.
     DropShort,
 }
@@ -125,10 +159,11 @@ impl Query {
             Self::Document => "read a document",
             Self::Waiting | Self::Orphans => "look for early outcomes",
             Self::Uncounted | Self::Cost => "count what took effect",
-            Self::NewestDay => "look for the newest day",
+            Self::NewestDay | Self::UnmadeDays | Self::MadeDays => "look for days",
             Self::OldShapes => "look for rows of an older version",
             Self::Recount | Self::RecountFeedback => "count again",
             Self::OldHeads | Self::OldDecisions | Self::Signed => "look for what is old",
+            Self::Uncorrected | Self::HandoffsAfter | Self::Corrections => "read corrections",
             Self::Ping => "reach the store",
         }
     }
@@ -143,8 +178,10 @@ impl Command {
             Self::InsertBlock => "insert a block",
             Self::DescribeChain | Self::AdvanceChain => "advance a chain",
             Self::DropOrphans => "adopt outcomes",
-            Self::DropRows | Self::DropRow => "make rows again",
+            Self::DropRows | Self::DropRow | Self::CorrectAgain | Self::DropCorrections => "make rows again",
+            Self::KeepCorrections | Self::Correct | Self::SettleCorrections => "correct costs",
             Self::HoldCounts | Self::DropUsage | Self::DropHandoffs | Self::DropShort => "count again",
+            Self::HoldUsage | Self::ForgetDays | Self::MakeDays | Self::NoteDays => "add up days",
         }
     }
 }
@@ -191,7 +228,7 @@ pub trait Transaction: Send {
         values: Vec<Value<'a>>,
     ) -> BoxFuture<'a, Result<Vec<Self::Row>, StoreError>>;
 
-    /// Changes one row, or what belongs to one block.
+    /// Changes one row, or what belongs to one batch.
     fn run<'a>(
         &'a mut self,
         command: Command,
@@ -289,6 +326,13 @@ impl<D: Database> AuditStore for D {
         })
     }
 
+    fn corrections<'a>(
+        &'a self,
+        of: &'a [DecisionId],
+    ) -> BoxFuture<'a, Result<Vec<CorrectionRow>, StoreError>> {
+        Box::pin(corrections::of(self, of))
+    }
+
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async move { self.ask(Query::Ping, Vec::new()).await.map(drop) })
     }
@@ -371,17 +415,20 @@ async fn near_and_far(
 
 async fn commit(database: &impl Database, batch: &Batch) -> Result<(), StoreError> {
     let mut transaction = database.begin().await?;
-    let cursor = begin_chain(&mut transaction, &batch.block).await?;
-    if cursor.seq >= batch.block.last_seq {
+    let (Some(first), Some(span)) = (batch.blocks.first(), batch.span()) else { return Ok(()) };
+    let cursor = begin_chain(&mut transaction, first).await?;
+    if cursor.seq >= span.last_seq {
         return Ok(());
     }
-    if cursor.seq >= batch.block.first_seq {
-        let message = format!("the store has a part of the block: up to entry {}", cursor.seq);
+    if cursor.seq >= span.first_seq {
+        let message = format!("the store has a part of the batch: up to entry {}", cursor.seq);
         return Err(StoreError::new(StoreErrorKind::Overlap(cursor), message));
     }
-    transaction.run(Command::InsertBlock, batch.block.values()).await?;
-    write_rows(&mut transaction, batch).await?;
-    advance_chain(&mut transaction, batch).await?;
+    for block in &batch.blocks {
+        transaction.run(Command::InsertBlock, block.values()).await?;
+    }
+    write_rows(&mut transaction, batch, span).await?;
+    advance_chain(&mut transaction, batch, span).await?;
     transaction.commit().await
 }
 
@@ -394,8 +441,8 @@ async fn begin_chain(transaction: &mut impl Transaction, block: &Block) -> Resul
     cursor.ok_or_else(|| StoreError::new(StoreErrorKind::Corrupt, "a chain that was begun is not there"))
 }
 
-async fn write_rows(transaction: &mut impl Transaction, batch: &Batch) -> Result<(), StoreError> {
-    let taken = write_decisions(transaction, batch).await?;
+async fn write_rows(transaction: &mut impl Transaction, batch: &Batch, span: Span) -> Result<(), StoreError> {
+    let taken = write_decisions(transaction, batch, span).await?;
     let mut given = give(transaction, &batch.outcomes).await?;
     // The others came before their decisions, or are not the first ones.
     if given.len() < batch.outcomes.len() {
@@ -410,26 +457,40 @@ async fn write_rows(transaction: &mut impl Transaction, batch: &Batch) -> Result
     if !batch.dropped.is_empty() {
         transaction.write(Rows::Dropped(&batch.dropped)).await?;
     }
+    if !batch.corrections.is_empty() {
+        corrections::keep(transaction, &batch.corrections).await?;
+    }
     let mut orphans = Vec::new();
     let mut feedback = Vec::new();
-    if !batch.decisions.is_empty() || !batch.feedback.is_empty() {
+    let mut corrected = false;
+    if !batch.decisions.is_empty()
+        || !batch.outcomes.is_empty()
+        || !batch.feedback.is_empty()
+        || !batch.corrections.is_empty()
+    {
         let waiting = transaction.ask(Query::Waiting, Vec::new()).await?;
         let is_waiting = |what| waiting.first().map_or(Ok(false), |row| row.flag(what));
         if is_waiting("orphans")? {
-            orphans = adopt_orphans(transaction, &batch.block).await?;
+            orphans = adopt_orphans(transaction, span).await?;
         }
         if is_waiting("feedback")? {
             feedback = take_feedback(transaction).await?;
         }
+        corrected = is_waiting("corrections")?;
     }
     given.extend(give(transaction, &orphans).await?);
-    count(transaction, batch, &taken, &given, &feedback).await
+    count(transaction, batch, &taken, &given, &feedback).await?;
+    if corrected {
+        corrections::apply(transaction).await?;
+    }
+    Ok(())
 }
 
 /// Inserts the decisions of a batch and what leads to them, and gives those that were not there.
 async fn write_decisions<'a>(
     transaction: &mut impl Transaction,
     batch: &'a Batch,
+    span: Span,
 ) -> Result<Vec<&'a DecisionRow>, StoreError> {
     let decisions = &batch.decisions;
     if decisions.is_empty() {
@@ -439,8 +500,7 @@ async fn write_decisions<'a>(
     let taken: Vec<&DecisionRow> = if written == decisions.len() as u64 {
         decisions.iter().collect()
     } else {
-        let block = &batch.block;
-        let values = vec![Value::shown(block.boot), block.first_seq.into(), block.last_seq.into()];
+        let values = vec![Value::shown(span.boot), span.first_seq.into(), span.last_seq.into()];
         let stored = bare_rows(&transaction.ask(Query::Rows, values).await?)?;
         let places: HashSet<(DecisionId, u64)> = stored.iter().map(|row| (row.id, row.seq)).collect();
         decisions.iter().filter(|row| places.contains(&(row.id, row.seq))).collect()
@@ -498,12 +558,12 @@ async fn give<'a>(
     Ok(given)
 }
 
-/// Takes the outcomes that came before the decisions of a block.
+/// Takes the outcomes that came before the decisions of a batch.
 async fn adopt_orphans(
     transaction: &mut impl Transaction,
-    block: &Block,
+    span: Span,
 ) -> Result<Vec<OutcomeRow>, StoreError> {
-    let values = vec![Value::shown(block.boot), block.first_seq.into(), block.last_seq.into()];
+    let values = vec![Value::shown(span.boot), span.first_seq.into(), span.last_seq.into()];
     let rows = transaction.ask(Query::Orphans, values.clone()).await?;
     let orphans = rows.iter().map(OutcomeRow::from_orphan).collect::<Result<Vec<_>, _>>()?;
     if !orphans.is_empty() {
@@ -568,6 +628,7 @@ async fn write_tally(transaction: &mut impl Transaction, tally: Tally<'_>) -> Re
     }
     if !rows.usage.is_empty() {
         transaction.write(Rows::Usage(&rows.usage)).await?;
+        days::forget(transaction, &rows.usage).await?;
     }
     if !rows.handoffs.is_empty() {
         transaction.write(Rows::Handoffs(&rows.handoffs)).await?;
@@ -581,8 +642,12 @@ async fn cost_of(transaction: &mut impl Transaction, id: DecisionId) -> Result<O
     Ok(cost.and_then(|cost| u64::try_from(cost).ok()))
 }
 
-async fn advance_chain(transaction: &mut impl Transaction, batch: &Batch) -> Result<(), StoreError> {
-    let boot = || Value::shown(batch.block.boot);
+async fn advance_chain(
+    transaction: &mut impl Transaction,
+    batch: &Batch,
+    span: Span,
+) -> Result<(), StoreError> {
+    let boot = || Value::shown(span.boot);
     if let Some(begun) = &batch.boot {
         let previous = begun.previous.as_ref();
         let values = vec![
@@ -595,7 +660,6 @@ async fn advance_chain(transaction: &mut impl Transaction, batch: &Batch) -> Res
         ];
         transaction.run(Command::DescribeChain, values).await?;
     }
-    let block = &batch.block;
-    let values = vec![boot(), block.last_seq.into(), Value::shown(block.last), batch.clean_stop_ms.into()];
+    let values = vec![boot(), span.last_seq.into(), Value::shown(span.last), batch.clean_stop_ms.into()];
     transaction.run(Command::AdvanceChain, values).await
 }

@@ -3,16 +3,21 @@
 //! - Start with [`Decisions::get`].
 //! - **Invariant:** a decision that this process wrote can be read at once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use baton_model::{BootId, DecisionId, RunId};
+use baton_model::{BootId, DecisionId, NanoUsd, RunId};
 
 use crate::journal::{Found, Journal, JournalError};
+use crate::row::{CorrectionRow, storable};
 use crate::store::{AuditStore, ListQuery, StoreError, StoreErrorKind, StoredDecision};
 use crate::{Decision, Document, Outcome};
 
 /// How long another replica's decision may take to arrive, in milliseconds.
 const RELAY_LAG_MS: u64 = 10_000;
+/// So long the store may take to say what was corrected of a decision that the journal has.
+const STORE_MAY_TAKE: Duration = Duration::from_secs(1);
 
 /// A decision, and how it ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +26,25 @@ pub struct DecisionView {
     pub decision: Decision,
     /// What became of it.
     pub outcome: OutcomeView,
+    /// What its attempt cost, where that was counted anew; the latest last, and that one counts.
+    pub corrections: Vec<CorrectionRow>,
+}
+
+impl DecisionView {
+    /// What the attempt cost, as it is counted now.
+    #[must_use]
+    pub fn cost(&self) -> Option<NanoUsd> {
+        self.corrections.last().map(|row| NanoUsd(row.cost_nano)).or_else(|| self.first_cost())
+    }
+
+    /// What the attempt cost, as its outcome says.
+    #[must_use]
+    pub fn first_cost(&self) -> Option<NanoUsd> {
+        match &self.outcome {
+            OutcomeView::Recorded(outcome) => outcome.cost,
+            OutcomeView::NotExpected | OutcomeView::Running | OutcomeView::Crashed => None,
+        }
+    }
 }
 
 /// What became of a decision.
@@ -95,14 +119,53 @@ impl Decisions {
     /// # Errors
     /// When the store is needed and does not answer.
     pub async fn get(&self, id: DecisionId) -> Result<Lookup<DecisionView>, DecisionsError> {
+        let (found, is_local) = self.find(id).await?;
+        Ok(match found {
+            Lookup::Found(mut view) if is_local => {
+                // The answer does not depend on the store.
+                match tokio::time::timeout(STORE_MAY_TAKE, self.store.corrections(&[id])).await {
+                    Ok(Ok(corrections)) => view.corrections = corrections,
+                    Ok(Err(_)) | Err(_) => tracing::debug!("a decision is shown as the journal has it"),
+                }
+                Lookup::Found(view)
+            }
+            found => found,
+        })
+    }
+
+    /// One decision, and whether it is the journal's: what was said of it later is then still to be asked for.
+    async fn find(&self, id: DecisionId) -> Result<(Lookup<DecisionView>, bool), DecisionsError> {
         let found = self.journal.find(id)?;
         if let Some(view) = self.whole(&found) {
-            return Ok(Lookup::Found(view));
+            return Ok((Lookup::Found(view), true));
         }
-        match self.store.decision(id).await? {
-            Some(stored) => Ok(Lookup::Found(self.view(stored, found)?)),
-            None => Ok(self.missing(id.unix_ms())),
+        let Some(stored) = self.store.decision(id).await? else {
+            return Ok((self.missing(id.unix_ms()), false));
+        };
+        let (view, is_corrected) = self.view(stored, found)?;
+        let mut views = [view];
+        self.correct(&mut views, if is_corrected { vec![id] } else { Vec::new() }).await?;
+        let [view] = views;
+        Ok((Lookup::Found(view), false))
+    }
+
+    /// Adds what was corrected of these decisions.
+    async fn correct(
+        &self,
+        views: &mut [DecisionView],
+        corrected: Vec<DecisionId>,
+    ) -> Result<(), DecisionsError> {
+        if corrected.is_empty() {
+            return Ok(());
         }
+        let mut rows: HashMap<DecisionId, Vec<CorrectionRow>> = HashMap::new();
+        for row in self.store.corrections(&corrected).await? {
+            rows.entry(row.decision).or_default().push(row);
+        }
+        for view in views {
+            view.corrections = rows.remove(&view.decision.id).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Everything that was decided in the run of a decision.
@@ -110,7 +173,7 @@ impl Decisions {
     /// # Errors
     /// When the store is needed and does not answer.
     pub async fn chain_of(&self, id: DecisionId) -> Result<Lookup<RunView>, DecisionsError> {
-        match self.get(id).await? {
+        match self.find(id).await?.0 {
             Lookup::Found(view) => self.run(view.decision.run).await,
             Lookup::NotYetVisible => Ok(Lookup::NotYetVisible),
             Lookup::NotFound => Ok(Lookup::NotFound),
@@ -134,10 +197,15 @@ impl Decisions {
             Err(error) => return Err(error.into()),
         };
         let mut decisions = Vec::with_capacity(stored.len() + local.len());
+        let mut corrected = Vec::new();
         for row in stored {
             let found = self.journal.find(row.row.id)?;
-            decisions.push(self.view(row, found)?);
+            let id = row.row.id;
+            let (view, is_corrected) = self.view(row, found)?;
+            corrected.extend(is_corrected.then_some(id));
+            decisions.push(view);
         }
+        self.correct(&mut decisions, corrected).await?;
         for found in local {
             let view = self.whole(&found);
             decisions.extend(
@@ -157,13 +225,18 @@ impl Decisions {
     pub async fn list(&self, query: &ListQuery) -> Result<DecisionPage, DecisionsError> {
         let page = self.store.list(query).await?;
         let mut decisions = Vec::with_capacity(page.rows.len());
+        let mut corrected = Vec::new();
         for stored in page.rows {
             let found = match stored.row.outcome {
                 None if stored.row.attempt => self.journal.find(stored.row.id)?,
                 _ => Found::default(),
             };
-            decisions.push(self.view(stored, found)?);
+            let id = stored.row.id;
+            let (view, is_corrected) = self.view(stored, found)?;
+            corrected.extend(is_corrected.then_some(id));
+            decisions.push(view);
         }
+        self.correct(&mut decisions, corrected).await?;
         Ok(DecisionPage { decisions, has_more: page.has_more })
     }
 
@@ -180,11 +253,12 @@ impl Decisions {
         let (decision, boot, _) = found.decision.as_ref()?;
         let recorded = found.outcome.as_ref().map(|(outcome, ..)| outcome.clone());
         let outcome = self.outcome(decision.attempt, recorded, *boot, false);
-        Some(DecisionView { decision: (**decision).clone(), outcome })
+        Some(DecisionView { decision: (**decision).clone(), outcome, corrections: Vec::new() })
     }
 
-    /// The view of a row, with the outcome of the journal where the store has none yet.
-    fn view(&self, stored: StoredDecision, found: Found) -> Result<DecisionView, StoreError> {
+    /// The view of a row, with the outcome of the journal where the store has none yet, and whether its cost is
+    /// another one than the outcome says.
+    fn view(&self, stored: StoredDecision, found: Found) -> Result<(DecisionView, bool), StoreError> {
         let StoredDecision { row, record, outcome, boot_ended } = stored;
         let decision: Decision = read(record)?;
         let recorded = match row.outcome {
@@ -197,8 +271,11 @@ impl Decisions {
             let message = "a stored row is not of the record where it says it stands";
             return Err(StoreError::new(StoreErrorKind::Corrupt, message));
         }
+        let counted = row.outcome.as_ref().and_then(|outcome| outcome.cost_nano);
+        let first = recorded.as_ref().and_then(|outcome| outcome.cost).map(|cost| storable(cost.0));
+        let is_corrected = row.outcome.is_some() && counted != first;
         let outcome = self.outcome(row.attempt, recorded, row.boot, boot_ended);
-        Ok(DecisionView { decision, outcome })
+        Ok((DecisionView { decision, outcome, corrections: Vec::new() }, is_corrected))
     }
 
     fn outcome(

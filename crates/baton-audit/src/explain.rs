@@ -1,6 +1,7 @@
 //! Says why an answer came from where it came: one sentence, and the table behind it, both made
 //! from the record and never by a model.
 
+use baton_model::NanoUsd;
 use baton_policy::{Rejection, Row, Verdict};
 
 use crate::{
@@ -86,7 +87,7 @@ pub fn table(run: &RunView) -> String {
             decision.id,
             target(view),
             decision.reason.text,
-            outcome(&view.outcome),
+            outcome(view),
         );
     }
     text
@@ -123,13 +124,28 @@ pub fn verdict_text(row: &Row) -> String {
     }
 }
 
-fn outcome(view: &OutcomeView) -> String {
-    match view {
+fn outcome(view: &DecisionView) -> String {
+    match &view.outcome {
         OutcomeView::NotExpected => "nothing was sent".to_owned(),
         OutcomeView::Running => "running".to_owned(),
         OutcomeView::Crashed => "the process died before the end, so how it ended is not known".to_owned(),
-        OutcomeView::Recorded(outcome) => recorded(outcome),
+        OutcomeView::Recorded(outcome) => format!("{}, {}", recorded(outcome), cost(view)),
     }
+}
+
+/// What an attempt cost, and what it was taken to have cost at first.
+fn cost(view: &DecisionView) -> String {
+    let shown = |cost: Option<NanoUsd>| cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string());
+    let mut text = format!("cost {}", shown(view.cost()));
+    if let Some(last) = view.corrections.last() {
+        let at = utc(last.at_ms);
+        text +=
+            &format!(" (counted anew {at} with prices {}; first {}", last.prices, shown(view.first_cost()));
+        text +=
+            &last.first_prices.as_ref().map(|prices| format!(" with prices {prices}")).unwrap_or_default();
+        text.push(')');
+    }
+    text
 }
 
 fn recorded(outcome: &Outcome) -> String {
@@ -149,12 +165,6 @@ fn recorded(outcome: &Outcome) -> String {
             text += &format!(", tokens {} in, {} out", usage.input_tokens, usage.output_tokens);
         }
         None => text.push_str(", tokens unknown"),
-    }
-    match outcome.cost {
-        Some(cost) => {
-            text += &format!(", cost {cost}");
-        }
-        None => text.push_str(", cost unknown"),
     }
     text
 }

@@ -63,19 +63,19 @@ pub use journal::{
     JournalOptions, Quarantined, Receipt, Recovered,
 };
 pub use params::{BadParameter, Filters, PageParams, Params, RangeParams, word};
-pub use question::{BOOT_ENDED, Question, Words, question_of};
+pub use question::{BOOT_ENDED, Question, Words, making_days, question_of};
 pub use record::{
-    Boot, ChainHead, Change, Checkpoint, Content, ContentPart, CorrectTarget, Decision, DecisionKind,
-    Document, Dropped, Erased, Feedback, HandoffNote, Labels, Outcome, OutcomeStatus, PackageNote, Record,
-    Shadow, ShadowResult, SigningKey, StepNote, ToolNote, UsageSource,
+    Boot, ChainHead, Change, Checkpoint, Content, ContentPart, CorrectTarget, CorrectedCost, Correction,
+    Decision, DecisionKind, Document, Dropped, Erased, Feedback, HandoffNote, Labels, Outcome, OutcomeStatus,
+    PackageNote, Record, Shadow, ShadowResult, SigningKey, StepNote, ToolNote, UsageSource,
 };
 pub use redact::{BadPattern, Redactor, SecretKind, redact};
 pub use relay::{Relay, RelayHealth, RelayOptions};
 pub use replay::{NotReplayable, Replay, Replayer, WhatIf, choose};
-pub use row::{Batch, DecisionRow, DroppedRow, FeedbackRow, OutcomeRow};
+pub use row::{Batch, CorrectionRow, DecisionRow, DroppedRow, FeedbackRow, OutcomeRow};
 pub use shown::{
-    CandidateBody, CorrectTargetSchema, DecisionBody, DecisionList, FeaturesSchema, FeedbackBody,
-    OutcomeBody, ReasonSchema, RecordedBody, RunBody, candidate_rows,
+    CandidateBody, CorrectTargetSchema, CorrectionBody, DecisionBody, DecisionList, FeaturesSchema,
+    FeedbackBody, OutcomeBody, ReasonSchema, RecordedBody, RunBody, candidate_rows,
 };
 pub use sink::{Export, ExportHealth, ExportOptions};
 pub use store::{

@@ -8,8 +8,9 @@ use baton_model::{BootId, DecisionId, RunId};
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
+use crate::row::Span;
 use crate::store::{AuditStore, Chain, ListQuery, StoreError, StoreErrorKind, StoredDecision, StoredPage};
-use crate::{Batch, Block, ChainHead, DecisionRow, Document};
+use crate::{Batch, Block, ChainHead, CorrectionRow, DecisionRow, Document};
 
 /// What a commit does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,21 +73,20 @@ impl Content {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        let block = &batch.block;
-        let cursor = self.cursor(block.boot);
-        match cursor {
-            Some(head) if head.seq >= block.last_seq => return Ok(()),
-            Some(head) if head.seq >= block.first_seq => {
+        let Some(span) = batch.span() else { return Ok(()) };
+        match self.cursor(span.boot) {
+            Some(head) if head.seq >= span.last_seq => return Ok(()),
+            Some(head) if head.seq >= span.first_seq => {
                 return Err(StoreError::new(StoreErrorKind::Overlap(head), "overlap"));
             }
             Some(_) => {}
             None => self.chains.push(Chain {
-                boot: block.boot,
+                boot: span.boot,
                 at_ms: batch.boot.as_ref().map_or(0, |boot| boot.at_ms),
                 version: batch.boot.as_ref().map_or_else(String::new, |boot| boot.version.clone()),
                 previous: batch.boot.as_ref().and_then(|boot| boot.previous.clone()),
                 stopped_ms: None,
-                head: ChainHead { boot: block.boot, seq: 0, hash: String::new() },
+                head: ChainHead { boot: span.boot, seq: 0, hash: String::new() },
             }),
         }
         for outcome in &batch.outcomes {
@@ -96,10 +96,10 @@ impl Content {
         }
         self.rows.extend(batch.decisions.iter().cloned());
         self.documents.extend(batch.documents.iter().cloned());
-        self.blocks.push(block.clone());
-        if let Some(chain) = self.chains.iter_mut().find(|chain| chain.boot == block.boot) {
+        self.blocks.extend(batch.blocks.iter().cloned());
+        if let Some(chain) = self.chains.iter_mut().find(|chain| chain.boot == span.boot) {
             chain.stopped_ms = chain.stopped_ms.or(batch.clean_stop_ms);
-            chain.head = ChainHead { boot: block.boot, seq: block.last_seq, hash: block.last.to_string() };
+            chain.head = ChainHead { boot: span.boot, seq: span.last_seq, hash: span.last.to_string() };
         }
         Ok(())
     }
@@ -121,7 +121,7 @@ impl AuditStore for MemoryStore {
                 None => {}
             }
             let takes = *self.entry_takes.lock().unwrap();
-            let entries = batch.block.last_seq - batch.block.first_seq + 1;
+            let entries = batch.span().map_or(0, Span::entries);
             tokio::time::sleep(takes * u32::try_from(entries).unwrap()).await;
             let done = self.content().commit(batch);
             self.done.notify_one();
@@ -195,6 +195,13 @@ impl AuditStore for MemoryStore {
         Box::pin(async move {
             Ok(self.content().documents.iter().find(|document| document.hash == hash).cloned())
         })
+    }
+
+    fn corrections<'a>(
+        &'a self,
+        _: &'a [DecisionId],
+    ) -> BoxFuture<'a, Result<Vec<CorrectionRow>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {

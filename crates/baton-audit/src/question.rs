@@ -201,7 +201,8 @@ fn time(terms: &mut Terms<'_>, query: &ListQuery) {
             terms.must(format!("d.id {sign} {id}"));
             if terms.tag.is_some() {
                 let made = terms.bind(ms);
-                terms.must(format!("t.made_ms {sign} {made}"));
+                // No database finds by itself that the tags of that time are enough.
+                terms.must(format!("t.made_ms {sign} {made} and t.decision {sign} {id}"));
             } else if terms.is_led {
                 let made = terms.bind(ms);
                 terms.must(format!("d.made_ms {sign} {made}"));
@@ -381,9 +382,98 @@ pub(crate) fn lists<'a>(model: &str) -> Question<'a> {
     }
 }
 
+/// The sums of days over fewer dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cube {
+    /// Whose requests went where, and how that ended.
+    Use,
+    /// Why, and how that ended.
+    Choice,
+}
+
+impl Cube {
+    pub(crate) const ALL: [Self; 2] = [Self::Choice, Self::Use];
+
+    const fn number(self) -> u64 {
+        match self {
+            Self::Use => 1,
+            Self::Choice => 2,
+        }
+    }
+
+    /// What it keeps apart.
+    const fn dimensions(self) -> &'static [Dimension] {
+        match self {
+            Self::Use => &[
+                Dimension::Principal,
+                Dimension::Provider,
+                Dimension::Model,
+                Dimension::Target,
+                Dimension::Status,
+            ],
+            Self::Choice => &[
+                Dimension::Policy,
+                Dimension::PolicyVersion,
+                Dimension::Rule,
+                Dimension::ReasonCode,
+                Dimension::Kind,
+                Dimension::Status,
+            ],
+        }
+    }
+
+    /// The smallest one that has all that is asked for.
+    pub(crate) fn of(query: &UsageQuery) -> Option<Self> {
+        let asked = || query.group_by.iter().chain(query.only.iter().map(|(dimension, _)| dimension));
+        Self::ALL.into_iter().find(|cube| asked().all(|dimension| cube.dimensions().contains(dimension)))
+    }
+}
+
+/// The text that makes the sums of days over fewer dimensions, of the days that stand in a list that `days` reads.
+#[must_use]
+pub fn making_days(days: &str) -> String {
+    let parts = Cube::ALL.map(|cube| {
+        let dimension = |dimension: &Dimension| {
+            let name = dimension.as_str();
+            if cube.dimensions().contains(dimension) { format!("s.{name}") } else { format!("'' as {name}") }
+        };
+        let dimensions: Vec<String> = Dimension::ALL.iter().map(dimension).collect();
+        let by: Vec<String> = cube.dimensions().iter().map(|it| format!("s.{}", it.as_str())).collect();
+        format!(
+            "select {} as cube, b.start_ms, {}, {} from usage_bucket b join usage_series s on s.series = b.series \
+             where b.width_s = 86400 and b.start_ms in ({days}) group by b.start_ms, {}",
+            cube.number(),
+            dimensions.join(", "),
+            sums("b", &SUMS),
+            by.join(", ")
+        )
+    });
+    let names: Vec<&str> = Dimension::ALL.iter().map(|dimension| dimension.as_str()).chain(SUMS).collect();
+    format!("insert into usage_day (cube, start_ms, {}) {}", names.join(", "), parts.join(" union all "))
+}
+
+/// The stretches of whole days from the first time to the second that are not among these days.
+fn gaps(from_ms: u64, to_ms: u64, days: &[u64]) -> Vec<(u64, u64)> {
+    let mut gaps = Vec::new();
+    let mut at = from_ms;
+    for day in days {
+        if at < *day {
+            gaps.push((at, *day));
+        }
+        at = at.max(day.saturating_add(BucketWidth::Day.ms()));
+    }
+    if at < to_ms {
+        gaps.push((at, to_ms));
+    }
+    gaps
+}
+
+/// More gaps than this are not read one by one.
+const MOST_GAPS: usize = 40;
+
 /// Sums of usage by bucket and group, and the attempts without an outcome, which are in no sum. One group
-/// more than an answer may have.
-pub(crate) fn usage<'a>(query: &UsageQuery, from_ms: u64, to_ms: u64) -> Question<'a> {
+/// more than an answer may have. `made` are days whose sums over fewer dimensions are read.
+pub(crate) fn usage<'a>(query: &UsageQuery, from_ms: u64, to_ms: u64, made: &[u64]) -> Question<'a> {
     let mut terms = Terms::default();
     let width_ms = terms.bind(query.width.ms());
     let width = terms.bind(query.width.ms() / 1_000);
@@ -404,13 +494,38 @@ pub(crate) fn usage<'a>(query: &UsageQuery, from_ms: u64, to_ms: u64) -> Questio
         .map(|dimension| format!(", {} as {}", of_open(*dimension), dimension.as_str()))
         .collect();
     let of_sums: Vec<String> = SUMS.map(|sum| format!("b.{sum}")).to_vec();
+    let mut of_days = String::new();
+    let mut when = format!("b.start_ms >= {from} and b.start_ms < {to}");
+    let gaps = gaps(from_ms, to_ms, made);
+    if let Some(cube) = Cube::of(query).filter(|_| !made.is_empty() && gaps.len() <= MOST_GAPS) {
+        let mut within = |stretches: &[(u64, u64)]| {
+            let stretch = |(from, to): &(u64, u64)| {
+                let (from, to) = (terms.bind(*from), terms.bind(*to));
+                format!("(b.start_ms >= {from} and b.start_ms < {to})")
+            };
+            let stretches: Vec<String> = stretches.iter().map(stretch).collect();
+            if stretches.is_empty() { "1 = 0".to_owned() } else { format!("({})", stretches.join(" or ")) }
+        };
+        when = within(&gaps);
+        let ends: Vec<u64> = gaps.iter().flat_map(|(from, to)| [*from, *to]).collect();
+        let days: Vec<(u64, u64)> = inverse(from_ms, to_ms, &ends);
+        let days = within(&days);
+        // The sums of a day stand under the names of its series.
+        let names = names.replace("s.", "b.");
+        let counted = counted.replace(" and s.", " and b.");
+        let cube = terms.bind(cube.number());
+        of_days = format!(
+            " union all select b.start_ms{names}, {} from usage_day b where b.cube = {cube} and {days}{counted}",
+            of_sums.join(", ")
+        );
+    }
     let of_attempt: Vec<String> =
         SUMS.map(|sum| format!("{} as {sum}", u8::from(sum == "decisions" || sum == "attempts"))).to_vec();
     let by: String = query.group_by.iter().map(|dimension| format!(", u.{}", dimension.as_str())).collect();
     let text = format!(
         "select u.start_ms{by}, {sums} from (\
          select b.start_ms{names}, {of_sums} from usage_bucket b join usage_series s on s.series = b.series \
-         where b.width_s = {width} and b.start_ms >= {from} and b.start_ms < {to}{counted} \
+         where b.width_s = {width} and {when}{counted}{of_days} \
          union all \
          select t.made_ms - t.made_ms % {width_ms}{of_open}, {of_attempt} \
          from decision d join decision_tag t on t.decision = d.id \
@@ -423,6 +538,13 @@ pub(crate) fn usage<'a>(query: &UsageQuery, from_ms: u64, to_ms: u64) -> Questio
         of_attempt = of_attempt.join(", "),
     );
     Question { doing: "add up usage", text, values: terms.values }
+}
+
+/// What is between gaps. `ends` are theirs, in order.
+fn inverse(from_ms: u64, to_ms: u64, ends: &[u64]) -> Vec<(u64, u64)> {
+    let borders: Vec<u64> = std::iter::once(from_ms).chain(ends.iter().copied()).chain([to_ms]).collect();
+    let pairs = borders.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.get(1)?)));
+    pairs.filter(|(from, to)| from < to).collect()
 }
 
 /// A dimension of an attempt without an outcome.

@@ -40,6 +40,8 @@ pub enum Record {
     Content(Box<Content>),
     /// What was kept of somebody is erased.
     Erased(Erased),
+    /// Costs are counted anew with other prices.
+    Correction(Box<Correction>),
 }
 
 impl Record {
@@ -59,6 +61,7 @@ impl Record {
             Self::SigningKey(key) => key.at_ms,
             Self::Content(content) => content.at_ms,
             Self::Erased(erased) => erased.at_ms,
+            Self::Correction(correction) => correction.at_ms,
         }
     }
 
@@ -625,4 +628,33 @@ pub struct Erased {
     pub runs: u64,
     /// Answers that were kept for repeats with an idempotency key.
     pub answers: u64,
+}
+
+/// Costs that are counted anew, because the prices they were counted with were wrong. The outcomes stay as
+/// they are; of several corrections of one attempt the latest counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Who: `key_…` or `cli`.
+    pub actor: String,
+    /// The catalogue whose prices count from now on, by its hash.
+    pub prices: String,
+    /// The catalogue that the attempts were counted with first, where their plans name one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_prices: Option<String>,
+    /// The attempts.
+    pub costs: Vec<CorrectedCost>,
+}
+
+/// What an attempt cost, counted anew from the tokens that its outcome tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorrectedCost {
+    /// The decision whose attempt it is.
+    pub decision: DecisionId,
+    /// What counted until then; none where no price was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<NanoUsd>,
+    /// What counts from now on.
+    pub cost: NanoUsd,
 }

@@ -22,7 +22,7 @@ use crate::block::BlockError;
 use crate::content::ContentKeys;
 use crate::frame;
 use crate::journal::{Failpoint, Journal, JournalError, Mark, ReadLimit, Receipt, Stretch};
-use crate::row::Batch;
+use crate::row::{Batch, Span};
 use crate::store::{AuditStore, StoreError};
 
 /// How the relay works.
@@ -36,8 +36,7 @@ pub struct RelayOptions {
     pub min_backoff: Duration,
     /// The longest pause.
     pub max_backoff: Duration,
-    /// At most so many entries in a batch, and fewer after a commit that took too long. To show one record,
-    /// the block is unpacked in which it stands.
+    /// At most so many entries in a batch, and fewer after a commit that took too long.
     pub batch_entries: usize,
     /// No further entry is added to a batch of so many bytes.
     pub batch_bytes: usize,
@@ -50,8 +49,8 @@ impl RelayOptions {
         commit_timeout: Duration::from_secs(30),
         min_backoff: Duration::from_millis(100),
         max_backoff: Duration::from_secs(5),
-        batch_entries: 256,
-        batch_bytes: 1 << 20,
+        batch_entries: 1024,
+        batch_bytes: 2 << 20,
     };
 }
 
@@ -330,7 +329,7 @@ impl Relay {
             self.adjust(began.elapsed());
         }
         committed?;
-        let entries = batch.block.last_seq - batch.block.first_seq + 1;
+        let entries = batch.span().map_or(0, Span::entries);
         self.entries.fetch_add(entries, Ordering::Relaxed);
         self.batches.fetch_add(1, Ordering::Relaxed);
         Ok(())

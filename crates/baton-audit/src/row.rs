@@ -15,7 +15,9 @@ use crate::block::{Block, BlockError};
 use crate::chain::Hash;
 use crate::content::ContentRow;
 use crate::frame;
-use crate::{Boot, CorrectTarget, DecisionKind, Document, Dropped, Feedback, OutcomeStatus, Record};
+use crate::{
+    Boot, CorrectTarget, Correction, DecisionKind, Document, Dropped, Feedback, OutcomeStatus, Record,
+};
 
 /// A decision as its table row. The record has more, and stands in the evidence alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,18 +131,18 @@ pub struct FeedbackRow {
     pub record: String,
 }
 
-/// What the relay commits in one transaction: a block, and what was derived from it.
+/// What the relay commits in one transaction: evidence, and what was derived from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// The evidence.
-    pub block: Block,
-    /// The boot record, when the block begins its chain.
+    /// The evidence: blocks that follow each other, at least one.
+    pub blocks: Vec<Block>,
+    /// The boot record, when the first block begins its chain.
     pub boot: Option<Boot>,
     /// When the chain ended in order, when it did.
     pub clean_stop_ms: Option<u64>,
-    /// The decisions, each with its outcome if that is in the same block.
+    /// The decisions, each with its outcome if that is in the same batch.
     pub decisions: Vec<DecisionRow>,
-    /// Outcomes whose decisions are in earlier blocks.
+    /// Outcomes whose decisions are in earlier batches.
     pub outcomes: Vec<OutcomeRow>,
     /// Documents that decisions refer to.
     pub documents: Vec<Document>,
@@ -150,6 +152,8 @@ pub struct Batch {
     pub dropped: Vec<DroppedRow>,
     /// Where sealed content stands. It goes into the store with its keys, before the batch.
     pub contents: Vec<ContentRow>,
+    /// Costs that are counted anew.
+    pub corrections: Vec<CorrectionRow>,
 }
 
 /// A signed statement of what retention is about to drop, and where it stands.
@@ -167,13 +171,53 @@ pub struct DroppedRow {
     pub record: String,
 }
 
+/// A cost that is counted anew, as its table row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CorrectionRow {
+    /// Of which decision.
+    pub decision: DecisionId,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The chain it stands in.
+    pub boot: BootId,
+    /// Its number there.
+    pub seq: u64,
+    /// What the attempt cost, in nano-dollars.
+    pub cost_nano: u64,
+    /// The catalogue whose prices count.
+    pub prices: String,
+    /// The catalogue that it was counted with first, where that is known.
+    pub first_prices: Option<String>,
+}
+
+impl CorrectionRow {
+    /// Of two corrections of one decision, the one with the greater place counts.
+    pub(crate) const fn place(&self) -> (u64, BootId, u64) {
+        (self.at_ms, self.boot, self.seq)
+    }
+
+    fn all(correction: Correction, boot: BootId, seq: u64) -> impl Iterator<Item = Self> {
+        let at_ms = storable(correction.at_ms);
+        let (prices, first) = (plain(&correction.prices), correction.first_prices.as_deref().map(plain));
+        correction.costs.into_iter().map(move |cost| Self {
+            decision: cost.decision,
+            at_ms,
+            boot,
+            seq,
+            cost_nano: storable(cost.cost.0),
+            prices: prices.clone(),
+            first_prices: first.clone(),
+        })
+    }
+}
+
 impl Batch {
     /// The batch of these journal bytes: whole entries of one chain that follow `previous`.
     ///
     /// # Errors
     /// When the bytes are not that.
     pub fn from_frames(boot: BootId, previous: Hash, frames: &[u8]) -> Result<Self, BlockError> {
-        let block = Block::pack(boot, previous, frames)?;
+        let blocks = Block::pack_all(boot, previous, frames)?;
         let mut derived = Derived::new(boot);
         for frame in frame::read_all(frames) {
             let frame = frame.map_err(|error| BlockError::Damaged(error.to_string()))?;
@@ -189,9 +233,44 @@ impl Batch {
             feedback,
             dropped,
             contents,
+            corrections,
             ..
         } = derived;
-        Ok(Self { block, boot, clean_stop_ms, decisions, outcomes, documents, feedback, dropped, contents })
+        Ok(Self {
+            blocks,
+            boot,
+            clean_stop_ms,
+            decisions,
+            outcomes,
+            documents,
+            feedback,
+            dropped,
+            contents,
+            corrections,
+        })
+    }
+
+    /// Where it stands in its chain.
+    pub(crate) fn span(&self) -> Option<Span> {
+        let (first, last) = (self.blocks.first()?, self.blocks.last()?);
+        Some(Span { boot: first.boot, first_seq: first.first_seq, last_seq: last.last_seq, last: last.last })
+    }
+}
+
+/// A stretch of a chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    pub(crate) boot: BootId,
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+    /// The hash of the last entry.
+    pub(crate) last: Hash,
+}
+
+impl Span {
+    /// How many entries it has.
+    pub(crate) const fn entries(self) -> u64 {
+        self.last_seq - self.first_seq + 1
     }
 }
 
@@ -207,6 +286,7 @@ pub(crate) struct Derived {
     pub(crate) feedback: Vec<FeedbackRow>,
     pub(crate) dropped: Vec<DroppedRow>,
     contents: Vec<ContentRow>,
+    pub(crate) corrections: Vec<CorrectionRow>,
 }
 
 impl Derived {
@@ -221,6 +301,7 @@ impl Derived {
             feedback: Vec::new(),
             dropped: Vec::new(),
             contents: Vec::new(),
+            corrections: Vec::new(),
         }
     }
 
@@ -248,6 +329,9 @@ impl Derived {
                 }
                 Ok(Record::Content(content)) => {
                     self.contents.push(ContentRow::new(&content, self.boot, seq));
+                }
+                Ok(Record::Correction(correction)) => {
+                    self.corrections.extend(CorrectionRow::all(*correction, self.boot, seq));
                 }
                 Ok(Record::Change(_) | Record::Checkpoint(_) | Record::SigningKey(_) | Record::Erased(_))
                 | Err(_) => {}
@@ -494,7 +578,7 @@ pub(crate) fn plain(text: &str) -> String {
 }
 
 /// The databases count to 2⁶³ − 1. The record keeps what was said.
-fn storable(number: u64) -> u64 {
+pub(crate) fn storable(number: u64) -> u64 {
     number.min(i64::MAX.unsigned_abs())
 }
 

@@ -6,14 +6,14 @@
 
 mod schema;
 
-use baton_model::Usage;
+use baton_model::{NanoUsd, Usage};
 use baton_policy::{Features, Reason, Row, Verdict};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{
-    CorrectTarget, DecisionKind, DecisionPage, DecisionView, Feedback, HandoffNote, Labels, Outcome,
-    OutcomeView, RunView, Shadow, StepNote, UsageSource, sentence, utc,
+    CorrectTarget, CorrectionRow, DecisionKind, DecisionPage, DecisionView, Feedback, HandoffNote, Labels,
+    Outcome, OutcomeView, RunView, Shadow, StepNote, UsageSource, sentence, utc,
 };
 
 pub use schema::{CorrectTargetSchema, FeaturesSchema, ReasonSchema};
@@ -179,6 +179,12 @@ pub struct RecordedBody {
     /// US dollars as a decimal, or `unknown`.
     #[schema(required = false)]
     cost_usd: String,
+    /// What was recorded at first, where the cost was counted anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_cost_usd: Option<String>,
+    /// The times that the cost was counted anew; the last one counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    corrections: Vec<CorrectionBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_content_us: Option<u64>,
     #[schema(required = false)]
@@ -193,6 +199,20 @@ pub struct RecordedBody {
     upstream_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_model: Option<String>,
+}
+
+/// A cost that was counted anew with other prices, from the tokens that were recorded.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CorrectionBody {
+    /// When, RFC 3339.
+    at: String,
+    /// US dollars as a decimal.
+    cost_usd: String,
+    /// The version of the catalogue whose prices count.
+    prices: String,
+    /// The version that was counted with at first, where the plan names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_prices: Option<String>,
 }
 
 impl DecisionList {
@@ -271,6 +291,7 @@ fn share(millionths: i64) -> f64 {
 
 impl From<DecisionView> for DecisionBody {
     fn from(view: DecisionView) -> Self {
+        let cost = view.cost();
         let decision = view.decision;
         let inputs = decision.inputs.as_deref();
         Self {
@@ -303,7 +324,7 @@ impl From<DecisionView> for DecisionBody {
             shadow: decision.shadow,
             ignored_parameters: decision.ignored_parameters,
             labels: decision.labels,
-            outcome: OutcomeBody::from(view.outcome),
+            outcome: OutcomeBody::of(view.outcome, cost, &view.corrections),
             feedback: Vec::new(),
         }
     }
@@ -324,8 +345,8 @@ pub fn candidate_rows(candidates: &[baton_policy::Candidate], table: Vec<Row>) -
         .collect()
 }
 
-impl From<OutcomeView> for OutcomeBody {
-    fn from(view: OutcomeView) -> Self {
+impl OutcomeBody {
+    fn of(view: OutcomeView, cost: Option<NanoUsd>, corrections: &[CorrectionRow]) -> Self {
         let status = match &view {
             OutcomeView::NotExpected => "not_expected",
             OutcomeView::Running => "running",
@@ -333,24 +354,24 @@ impl From<OutcomeView> for OutcomeBody {
             OutcomeView::Recorded(outcome) => outcome.status.as_str(),
         };
         let recorded = match view {
-            OutcomeView::Recorded(outcome) => Some(RecordedBody::from(*outcome)),
+            OutcomeView::Recorded(outcome) => Some(RecordedBody::of(*outcome, cost, corrections)),
             OutcomeView::NotExpected | OutcomeView::Running | OutcomeView::Crashed => None,
         };
         Self { status, recorded }
     }
 }
 
-impl From<Outcome> for RecordedBody {
-    fn from(outcome: Outcome) -> Self {
+impl RecordedBody {
+    fn of(outcome: Outcome, cost: Option<NanoUsd>, corrections: &[CorrectionRow]) -> Self {
         Self {
             fault: outcome.fault.map(baton_model::FaultKind::as_str),
             http_status: outcome.http_status,
             finish_reason: outcome.finish.map(baton_model::FinishReason::as_str),
             usage: outcome.usage,
             usage_source: outcome.usage_source,
-            cost_usd: outcome
-                .cost
-                .map_or_else(|| "unknown".to_owned(), |cost| cost.to_string().replace('$', "")),
+            cost_usd: usd(cost),
+            first_cost_usd: (!corrections.is_empty()).then(|| usd(outcome.cost)),
+            corrections: corrections.iter().map(CorrectionBody::from).collect(),
             first_content_us: outcome.first_content_us,
             total_us: outcome.total_us,
             bytes: outcome.bytes,
@@ -360,4 +381,20 @@ impl From<Outcome> for RecordedBody {
             upstream_model: outcome.upstream_model,
         }
     }
+}
+
+impl From<&CorrectionRow> for CorrectionBody {
+    fn from(row: &CorrectionRow) -> Self {
+        Self {
+            at: utc(row.at_ms),
+            cost_usd: usd(Some(NanoUsd(row.cost_nano))),
+            prices: row.prices.clone(),
+            first_prices: row.first_prices.clone(),
+        }
+    }
+}
+
+/// Dollars as a decimal.
+fn usd(cost: Option<NanoUsd>) -> String {
+    cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string().replace('$', ""))
 }

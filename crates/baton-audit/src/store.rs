@@ -10,7 +10,7 @@ use baton_model::{BootId, DecisionId, RunId};
 use futures_util::future::BoxFuture;
 
 use crate::block::Block;
-use crate::row::{Batch, DecisionRow, FeedbackRow};
+use crate::row::{Batch, CorrectionRow, DecisionRow, FeedbackRow};
 use crate::{ChainHead, DecisionKind, Document, OutcomeStatus};
 
 /// Where records end up. One suite in `baton-testkit` says what every store must do.
@@ -47,6 +47,12 @@ pub trait AuditStore: Send + Sync + fmt::Debug {
 
     /// A document that decisions refer to.
     fn document<'a>(&'a self, hash: &'a str) -> BoxFuture<'a, Result<Option<Document>, StoreError>>;
+
+    /// The corrections of these decisions' costs, the latest last.
+    fn corrections<'a>(
+        &'a self,
+        of: &'a [DecisionId],
+    ) -> BoxFuture<'a, Result<Vec<CorrectionRow>, StoreError>>;
 
     /// Whether the store answers.
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -200,6 +200,36 @@ impl<'a> Tally<'a> {
         }
     }
 
+    /// The cost of a counted attempt is another one than it `was`. `before` is the known cost of the decision
+    /// before it.
+    pub(crate) fn corrected(
+        &mut self,
+        subject: Subject<'a>,
+        status: &'a str,
+        was: Option<u64>,
+        cost: u64,
+        before: Option<u64>,
+    ) {
+        let more = signed(cost) - signed(was.unwrap_or_default());
+        let mut sums = Sums::default();
+        let [.., cost_nano, unpriced, _, _, _, _, _] = &mut sums;
+        (*cost_nano, *unpriced) = (more, -i64::from(was.is_none()));
+        self.add(subject, status, &sums);
+        if let Some(before) = before {
+            let first = was.is_none().then_some(signed(before));
+            let priced = i64::from(first.is_some());
+            self.add_handoff(subject, &[0, 0, 0, 0, 0, 0, more, first.unwrap_or_default(), priced, 0, 0]);
+        }
+    }
+
+    /// The cost of the decision before a hand-over is another one than it `was`; its own attempt cost `own`.
+    pub(crate) fn corrected_before(&mut self, subject: Subject<'a>, own: u64, was: Option<u64>, cost: u64) {
+        let more = signed(cost) - signed(was.unwrap_or_default());
+        let first = was.is_none().then_some(signed(own));
+        let priced = i64::from(first.is_some());
+        self.add_handoff(subject, &[0, 0, 0, 0, 0, 0, first.unwrap_or_default(), more, priced, 0, 0]);
+    }
+
     /// Somebody said something of a decision that is in this status.
     pub(crate) fn feedback(&mut self, subject: Subject<'a>, status: Option<&'a str>, row: &FeedbackRow) {
         let right = match (row.correct, row.correct_target.as_deref()) {

@@ -17,7 +17,7 @@ use baton_model::{BootId, DecisionId};
 use crate::block::Block;
 use crate::chain::CheckpointKey;
 use crate::export::{Line, Lines, ReadExportError};
-use crate::row::{DecisionRow, Derived, OutcomeRow};
+use crate::row::{CorrectionRow, DecisionRow, Derived, OutcomeRow};
 use crate::store::{AuditStore, Chain, StoreError};
 use crate::{ChainHead, Checkpoint};
 
@@ -154,11 +154,14 @@ pub async fn verify(store: &dyn AuditStore, options: VerifyOptions<'_>) -> Resul
         evidence: Evidence::new(options),
         claimed: HashMap::new(),
         recorded: HashMap::new(),
+        repriced: HashMap::new(),
+        corrections: HashMap::new(),
     };
     for chain in &chains {
         verifier.chain(chain).await?;
     }
     verifier.compare_outcomes().await?;
+    verifier.compare_costs().await?;
     for row in store.strays(STRAYS).await? {
         verifier.evidence.find(row.boot, row.seq, Flaw::RowInvented(row.id));
     }
@@ -216,6 +219,7 @@ pub fn verify_export(
 
 const BLOCKS_AT_ONCE: u32 = 16;
 const STRAYS: u32 = 100;
+const CORRECTIONS_AT_ONCE: usize = 500;
 
 /// Feeds the evidence of a store to the machine, and compares its rows with what follows from it.
 struct Verifier<'a> {
@@ -225,6 +229,16 @@ struct Verifier<'a> {
     claimed: HashMap<(BootId, u64), (DecisionId, OutcomeRow)>,
     /// Outcomes in records whose rows were not read yet, by their place.
     recorded: HashMap<(BootId, u64), OutcomeRow>,
+    /// Rows whose cost is another one than their outcome says, with the place of the outcome.
+    repriced: HashMap<DecisionId, Repriced>,
+    /// Corrections in records, of each decision the latest last.
+    corrections: HashMap<DecisionId, Vec<CorrectionRow>>,
+}
+
+/// A row whose cost is not its outcome's: a correction must say it.
+struct Repriced {
+    place: (BootId, u64),
+    cost: Option<u64>,
 }
 
 impl Verifier<'_> {
@@ -292,11 +306,14 @@ impl Verifier<'_> {
                 self.evidence.find(boot, block.first_seq, Flaw::DocumentDiffers(document.hash));
             }
         }
+        for row in derived.corrections {
+            self.corrections.entry(row.decision).or_default().push(row);
+        }
         for outcome in derived.outcomes {
             // Decisions come first, so that little is kept of a long log.
             let place = (outcome.boot, outcome.seq);
             match self.claimed.remove(&place) {
-                Some((id, claimed)) if id == outcome.decision && claimed == outcome => {}
+                Some((id, claimed)) if id == outcome.decision && self.is_same(&outcome, &claimed) => {}
                 Some((id, _)) => self.evidence.find(place.0, place.1, Flaw::RowDiffers(id)),
                 None => drop(self.recorded.insert(place, outcome)),
             }
@@ -309,7 +326,9 @@ impl Verifier<'_> {
     fn row(&mut self, mut derived: DecisionRow, mut stored: DecisionRow) {
         let (boot, seq, id) = (derived.boot, derived.seq, derived.id);
         match (derived.outcome.take(), stored.outcome.take()) {
-            (Some(derived), stored) if Some(&derived) != stored.as_ref() => {
+            (Some(derived), stored)
+                if stored.as_ref().is_none_or(|stored| !self.is_same(&derived, stored)) =>
+            {
                 self.evidence.find(boot, derived.seq, Flaw::RowDiffers(id));
             }
             (None, Some(outcome)) => {
@@ -322,6 +341,89 @@ impl Verifier<'_> {
         }
     }
 
+    /// Whether an outcome's columns are what its record says. A cost may be corrected: that shows when all was read.
+    fn is_same(&mut self, derived: &OutcomeRow, stored: &OutcomeRow) -> bool {
+        if derived == stored {
+            return true;
+        }
+        let is_same = *derived == OutcomeRow { cost_nano: derived.cost_nano, ..stored.clone() };
+        if is_same {
+            let repriced = Repriced { place: (derived.boot, derived.seq), cost: stored.cost_nano };
+            self.repriced.insert(derived.decision, repriced);
+        }
+        is_same
+    }
+
+    /// A row's cost is its outcome's, or the latest correction's; and the table of corrections says what the records
+    /// say.
+    async fn compare_costs(&mut self) -> Result<(), StoreError> {
+        let mut corrections: Vec<_> = std::mem::take(&mut self.corrections).into_iter().collect();
+        corrections.sort_unstable_by_key(|(id, _)| *id);
+        for (_, rows) in &mut corrections {
+            rows.sort_by_key(CorrectionRow::place);
+            rows.dedup_by_key(|row| row.place());
+        }
+        for some in corrections.chunks(CORRECTIONS_AT_ONCE) {
+            let ids: Vec<DecisionId> = some.iter().map(|(id, _)| *id).collect();
+            let mut stored: HashMap<DecisionId, Vec<CorrectionRow>> = HashMap::new();
+            for row in self.store.corrections(&ids).await? {
+                stored.entry(row.decision).or_default().push(row);
+            }
+            for (id, rows) in some {
+                let mut stored = stored.remove(id).unwrap_or_default();
+                if !self.without_newer(&mut stored).await? {
+                    // Its cost is for the next time.
+                    self.repriced.remove(id);
+                } else if let Some(last) = rows.last() {
+                    self.compare_cost(*id, last).await?;
+                }
+                if stored != *rows
+                    && let Some(last) = rows.last()
+                    && self.store.decision(*id).await?.is_some()
+                {
+                    self.evidence.find(last.boot, last.seq, Flaw::RowDiffers(*id));
+                }
+            }
+        }
+        let mut left: Vec<_> = std::mem::take(&mut self.repriced).into_iter().collect();
+        left.sort_unstable_by_key(|(_, repriced)| repriced.place);
+        for (id, Repriced { place, .. }) in left {
+            let mut stored = self.store.corrections(&[id]).await?;
+            if self.without_newer(&mut stored).await? {
+                self.evidence.find(place.0, place.1, Flaw::RowDiffers(id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out corrections that were committed after their chains were read. `false` when there were any.
+    async fn without_newer(&self, rows: &mut Vec<CorrectionRow>) -> Result<bool, StoreError> {
+        let mut known = Vec::with_capacity(rows.len());
+        let all = rows.len();
+        for row in rows.drain(..) {
+            if !self.is_newer((row.boot, row.seq)).await? {
+                known.push(row);
+            }
+        }
+        *rows = known;
+        Ok(rows.len() == all)
+    }
+
+    async fn compare_cost(&mut self, id: DecisionId, last: &CorrectionRow) -> Result<(), StoreError> {
+        let cost = Some(last.cost_nano);
+        let repriced = self.repriced.remove(&id);
+        if repriced.as_ref().is_some_and(|repriced| repriced.cost == cost) {
+            return Ok(());
+        }
+        // It may have been corrected after it was read; or the correction says what the outcome says.
+        let row = self.store.decision(id).await?.and_then(|stored| stored.row.outcome);
+        if row.is_some_and(|outcome| outcome.cost_nano != cost) {
+            let place = repriced.map_or((last.boot, last.seq), |repriced| repriced.place);
+            self.evidence.find(place.0, place.1, Flaw::RowDiffers(id));
+        }
+        Ok(())
+    }
+
     /// Outcomes that stand in other blocks than their decisions.
     async fn compare_outcomes(&mut self) -> Result<(), StoreError> {
         let mut recorded = std::mem::take(&mut self.recorded);
@@ -329,7 +431,7 @@ impl Verifier<'_> {
         claimed.sort_unstable_by_key(|(place, _)| *place);
         for (place, (id, outcome)) in claimed {
             match recorded.remove(&place) {
-                Some(derived) if derived == outcome && derived.decision == id => {}
+                Some(derived) if derived.decision == id && self.is_same(&derived, &outcome) => {}
                 Some(_) => self.evidence.find(place.0, place.1, Flaw::RowDiffers(id)),
                 None if self.is_newer(place).await? => {}
                 None => self.evidence.find(place.0, place.1, Flaw::RowInvented(id)),

@@ -76,6 +76,8 @@ pub struct Config {
     /// `responses.store`: whether responses can be read again and gone on from, for 30 days (`30d`, the
     /// default), or `never`. Needs a restart.
     pub stores_responses: bool,
+    /// `runs`: who is told of runs in the background. Needs a restart.
+    pub runs: RunSettings,
     /// `audit`: how long decisions are kept, and what is kept beside. Needs a restart.
     pub audit: Audit,
     /// `mcp_servers`: the MCP servers whose tools a run may use, by name, and `mcp_allow_urls`: which other
@@ -312,6 +314,14 @@ impl Default for Journal {
     }
 }
 
+/// Who is told of runs in the background.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunSettings {
+    /// `runs.webhook`: a `url` that is told which of them have ended, signed with `secret` (`whsec_...`).
+    /// Default: none.
+    pub webhook: Option<WebhookSettings>,
+}
+
 /// What is kept of decisions, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
@@ -448,6 +458,7 @@ impl Config {
             ("database", self.database != next.database),
             ("journal", self.journal != next.journal),
             ("responses", self.stores_responses != next.stores_responses),
+            ("runs", self.runs != next.runs),
             ("audit", self.audit != next.audit),
             ("telemetry", self.telemetry != next.telemetry),
             ("limits.max_connections", self.limits.max_connections != next.limits.max_connections),
@@ -472,6 +483,7 @@ impl Config {
             database: running.database.clone(),
             journal: running.journal,
             stores_responses: running.stores_responses,
+            runs: running.runs.clone(),
             audit: running.audit.clone(),
             telemetry: running.telemetry.clone(),
             limits: Limits { max_body_bytes: self.limits.max_body_bytes, ..running.limits },

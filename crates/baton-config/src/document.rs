@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::config::Digests;
-use crate::{Config, Database, LogFormat, Provider, Route};
+use crate::{Config, Database, LogFormat, Provider, Route, WebhookSettings};
 
 /// What stands in the place of a secret.
 const VEIL: &str = "[secret]";
@@ -104,17 +104,16 @@ fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
         },
         "journal": { "max_bytes": config.journal.max_bytes },
         "responses": { "store": if config.stores_responses { "30d" } else { "never" } },
+        "runs": { "webhook": config.runs.webhook.as_ref().map(|it| webhook(it, &secret)) },
         "audit": {
             "retention_days": config.audit.retention.map(|time| time.as_secs() / 86_400),
             "checkpoints": {
                 "file": config.audit.checkpoints.file.as_ref().map(|file| file.to_string_lossy()),
-                "webhook": config.audit.checkpoints.webhook.as_ref().map(|webhook| {
-                    json!({ "url": webhook.url, "secret": secret(webhook.secret.expose()) })
-                }),
+                "webhook": config.audit.checkpoints.webhook.as_ref().map(|it| webhook(it, &secret)),
             },
             "export": config.audit.export.as_ref().map(|dir| json!({ "dir": dir.to_string_lossy() })),
             "alerts": config.audit.alerts.as_ref().map(|alerts| json!({
-                "webhook": { "url": alerts.webhook.url, "secret": secret(alerts.webhook.secret.expose()) },
+                "webhook": webhook(&alerts.webhook, &secret),
                 "relay_lag_ms": u64::try_from(alerts.relay_lag.as_millis()).unwrap_or(u64::MAX),
                 "disk_free": alerts.disk_free,
             })),
@@ -135,6 +134,10 @@ fn write(config: &Config, secret: impl Fn(&str) -> Value) -> Value {
 
 fn named(entries: impl Iterator<Item = (String, Value)>) -> Value {
     Value::Object(entries.collect::<Map<_, _>>())
+}
+
+fn webhook(webhook: &WebhookSettings, secret: impl Fn(&str) -> Value) -> Value {
+    json!({ "url": webhook.url, "secret": secret(webhook.secret.expose()) })
 }
 
 fn provider(provider: &Provider, secret: impl Fn(&str) -> Value) -> Value {

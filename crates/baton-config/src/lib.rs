@@ -26,7 +26,8 @@ pub use agents::{
 };
 pub use config::{
     Alerts, Audit, Auth, CaFile, CaptureSettings, Checkpoints, Config, Cors, DEFAULT_POLICY, Database,
-    Journal, Limits, LogFormat, McpEndpoint, Model, Provider, Route, Specialist, Telemetry, WebhookSettings,
+    Journal, Limits, LogFormat, McpEndpoint, Model, Provider, Route, RunSettings, Specialist, Telemetry,
+    WebhookSettings,
 };
 pub use document::policy_version;
 pub use load::{Detected, Env, Flags, Sources, detected_providers};

@@ -13,7 +13,7 @@ use crate::load::Overrides;
 use crate::reader::{At, Reader, Section};
 use crate::tree::{Node, Value};
 use crate::value::{Wrong, duration, listen, origin, path, size};
-use crate::{Auth, Config, Cors, Database, Journal, Limits, LogFormat, Model, Telemetry};
+use crate::{Auth, Config, Cors, Database, Journal, Limits, LogFormat, Model, RunSettings, Telemetry};
 
 pub(crate) mod agent;
 mod audit;
@@ -63,20 +63,18 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         routes: &routes,
         policies: &policies,
     };
-    if let Some((span, path)) = top.place_of("workflows") {
-        notes.without_effect(span, &path, "read and checked; no request can ask for a workflow yet");
-    }
     let agents = agent::agents(reader, &mut top, &around, notes);
     let known = mcp::Nameable { names: &names, routes: &routes, policies: &policies, agents: &agents };
     let mcp_endpoint = mcp::endpoint(reader, &mut top, &known);
     let workflows = workflow::workflows(reader, &mut top, &known);
+    let audit = audit::audit(reader, &mut top, &known);
     model::settle_aliases(&mut models, &routes);
     let cors = read_cors(reader, &mut top);
     let limits = read_limits(reader, &mut top);
     let telemetry = read_telemetry(reader, &mut top);
     let journal = read_journal(reader, &mut top);
     let stores_responses = read_stores_responses(reader, &mut top);
-    let audit = audit::audit(reader, &mut top);
+    let runs = read_runs(reader, &mut top);
     let tools = mcp::tools(reader, &mut top);
     reader.finish(top);
 
@@ -95,6 +93,7 @@ pub(crate) fn config(reader: &mut Reader<'_>, at: &At<'_>, over: Overrides) -> O
         telemetry,
         journal,
         stores_responses,
+        runs,
         audit,
         tools,
         mcp_endpoint,
@@ -218,6 +217,15 @@ fn read_stores_responses(reader: &mut Reader<'_>, top: &mut Section<'_>) -> bool
     let store = store.and_then(|at| reader.word(&at, &[("30d", true), ("never", false)]));
     reader.finish(section);
     store.unwrap_or(true)
+}
+
+fn read_runs(reader: &mut Reader<'_>, top: &mut Section<'_>) -> RunSettings {
+    let Some(mut section) = reader.take(top, "runs").and_then(|at| reader.section(&at)) else {
+        return RunSettings::default();
+    };
+    let webhook = reader.take(&mut section, "webhook").and_then(|at| audit::webhook(reader, &at));
+    reader.finish(section);
+    RunSettings { webhook }
 }
 
 fn read_journal(reader: &mut Reader<'_>, top: &mut Section<'_>) -> Journal {

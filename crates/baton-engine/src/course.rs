@@ -13,7 +13,7 @@ use baton_audit::{DecisionKind, HandoffNote, Hash, PackageNote, Receipt, ToolNot
 use baton_dialect::{
     AnswerContext, JoinEnd, Joiner, StreamOptions, TurnAnswer, join_answers, repeated, stream_usage,
 };
-use baton_model::{Fault, FinishReason, NanoUsd, Part, ProviderName, Target, Usage};
+use baton_model::{Fault, FinishReason, NanoUsd, Part, ProviderName, Target, Tool, Usage};
 use baton_policy::{
     Actions, AgentMoveBy, Candidate, Current, Inputs, Reason, ReasonCode, ReasonSource, Row, RunEvent,
 };
@@ -26,6 +26,7 @@ use futures_util::{StreamExt, stream};
 
 use self::agents::Agents;
 use self::kept::Keeping;
+pub(crate) use self::purse::Purse;
 use crate::attempt::{Body, Failed, NoAnswer, Opened, WholeTurn, answer_id, created};
 use crate::engine::{internal, not_recordable};
 use crate::flow::Flow;
@@ -38,6 +39,9 @@ use crate::{Ask, Engine, Head, Kept, Refusal, RefusalKind, Reply, ReplyBody};
 
 /// How many tools of one turn run at the same time.
 const TOOLS_AT_ONCE: usize = 8;
+
+/// What may stand around a message or a tool, in bytes, where it is reckoned what it costs.
+const FRAME: usize = 64;
 
 /// A request that takes more than one answer, as far as its plan shows.
 pub(crate) struct Course {
@@ -217,7 +221,9 @@ impl Way {
                 Effect::Tools(calls) => match self.kept.clone() {
                     None => self.run_tools(calls).await,
                     Some(kept) => match Box::pin(self.run_kept_tools(&kept, calls)).await {
-                        Ok(event) => event,
+                        Ok(Some(event)) => event,
+                        // The caller has to say a word first.
+                        Ok(None) => return Stage::End(FinishReason::ToolCalls),
                         Err(refusal) => return Stage::Failed(Box::new(refusal)),
                     },
                 },
@@ -283,6 +289,7 @@ impl Way {
             }
             None => self.choose().map_err(|refusal| NoAnswer::Refused(Box::new(refusal)))?,
         };
+        let others: Vec<Candidate> = others.into_iter().filter(|candidate| self.can_pay(candidate)).collect();
         self.run.turn = self.machine.turn();
         self.run.hop = self.machine.hop();
         self.run.tried.clear();
@@ -324,8 +331,10 @@ impl Way {
         let added = self.machine.added(self.machine.active());
         let last = self.machine.moves().last();
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        // A provider may answer in two: a client is answered in its own where there is a choice.
         let dialect = |target: &Target| {
-            self.run.settings.catalog.upstream(&target.provider).map(|upstream| upstream.dialect())
+            let upstream = self.run.settings.catalog.upstream(&target.provider);
+            upstream.map(|upstream| upstream.dialect_for(self.run.ask.dialect))
         };
         let from = choice.from.as_ref().and_then(dialect);
         let to = dialect(&choice.candidate.target);
@@ -449,13 +458,21 @@ impl Way {
 
     /// The most that the next turn can cost: all of the input anew, and all of the output it may give.
     fn worst_case(&self) -> Option<NanoUsd> {
-        let candidate = self.candidate(self.machine.active())?;
+        self.worst_case_at(&self.candidate(self.machine.active())?)
+    }
+
+    /// The same where this one is asked.
+    fn worst_case_at(&self, candidate: &Candidate) -> Option<NanoUsd> {
         let price = candidate.facts.price?;
-        let added = self.machine.added(self.machine.active());
-        let said = added.iter().map(baton_run::size).sum::<usize>();
+        let active = self.machine.active();
+        let added = self.machine.added(active);
+        let said = added.iter().map(|message| FRAME + baton_run::size(message)).sum::<usize>();
         let own = || (self.run.ask.body.body().len(), self.basis.features.max_output_tokens);
         let (request, most) = self.agents_worst().unwrap_or_else(own);
-        let bytes = request + said;
+        let servers = self.agent_leg().map_or_else(|| self.legs.tools.clone(), |agent| agent.tools);
+        let transfers = self.machine.terms().tools(active);
+        let tools = servers.iter().chain(&transfers).map(tool_size).sum::<usize>();
+        let bytes = request + said + tools;
         let output = most.or(candidate.facts.capabilities.max_output_tokens)?;
         // No tokenizer gives more tokens than bytes.
         let input = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -498,6 +515,15 @@ impl Way {
     }
 
     /// Who stands in for a member that fails in the middle of its hop.
+    /// Whether the budget has room for a turn of who stands in, in the place of the one who was to be asked.
+    fn can_pay(&self, candidate: &Candidate) -> bool {
+        let Some(budget) = self.machine.terms().limits.budget else { return true };
+        let Some(cost) = self.worst_case_at(candidate) else { return false };
+        let of_all = self.agents.as_ref().map(|agents| &agents.purse).or(self.keeping.purse.as_ref());
+        let is_left = self.agents.is_some() || self.machine.spent().0.saturating_add(cost.0) <= budget.0;
+        is_left && of_all.is_none_or(|purse| purse.can_pay(cost))
+    }
+
     fn others(&self, active: usize) -> Vec<Candidate> {
         let failed = self.failure.as_ref().map(|(target, _)| target);
         self.machine
@@ -569,6 +595,20 @@ fn made_by(maker: &ProviderName, mut parts: Vec<Part>) -> Vec<Part> {
 }
 
 /// Why a conversation stays where it is, as a guard has it: the model is told, and may still answer.
+/// The bytes of a tool as a model is told of it.
+fn tool_size(tool: &Tool) -> usize {
+    match tool {
+        Tool::Function { name, description, parameters, .. } => {
+            let [about, schema] = [
+                description.as_ref().map_or(0, String::len),
+                parameters.as_ref().map_or(0, |it| it.get().len()),
+            ];
+            FRAME + name.len() + about + schema
+        }
+        Tool::Vendor { raw, .. } => raw.get().len(),
+    }
+}
+
 fn kept_by(guard: Guard, name: &str) -> Reason {
     let (code, why) = match guard {
         Guard::MaxTurns => (ReasonCode::MaxTurns, "it has had as many turns as it may"),
@@ -590,6 +630,7 @@ fn kept_by(guard: Guard, name: &str) -> Reason {
 mod agents;
 mod decide;
 mod kept;
+mod purse;
 mod streamed;
 mod summary;
 mod whole;

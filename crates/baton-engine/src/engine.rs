@@ -370,14 +370,17 @@ impl Engine {
         decision: &Decision,
         prepared: &Prepared,
     ) -> Box<HandoffNote> {
-        let said = note.said.as_deref().and_then(|said| {
-            // Shortened afterwards: half a secret has no form to be known by.
-            let said = baton_audit::redact(said);
-            let said = baton_run::shortened(&said);
-            let sealed = self.sealer.seal(&seal_context(decision), said.as_bytes()).ok()?;
-            Some(BASE64_STANDARD.encode(sealed))
-        });
+        let said = note.said.as_deref().and_then(|said| self.seal_said(decision, said));
         Box::new(HandoffNote { said, left_out: u64::try_from(prepared.left_out).unwrap_or(u64::MAX), ..note })
+    }
+
+    /// What a model said of a decision, sealed for whom it concerns.
+    pub(crate) fn seal_said(&self, decision: &Decision, said: &str) -> Option<String> {
+        // Shortened afterwards: half a secret has no form to be known by.
+        let said = baton_audit::redact(said);
+        let said = baton_run::shortened(&said);
+        let sealed = self.sealer.seal(&seal_context(decision), said.as_bytes()).ok()?;
+        Some(BASE64_STANDARD.encode(sealed))
     }
 
     /// What a model said of its hand-over, opened.

@@ -63,10 +63,10 @@ pub use pass::{Pass, TokenCount};
 pub use refusal::{Refusal, RefusalKind};
 pub use reply::{AnswerStream, ComingAnswer, Head, Reply, ReplyBody};
 pub use runs::{
-    Checkpoint, Ending, HandoffTold, HeldNote, Kept, PendingCall, Progress, RunFault, RunTerms, ToolTold,
-    TurnTold,
+    Approvals, Checkpoint, Ending, HandoffTold, HeldNote, Kept, PendingApproval, PendingCall, Progress,
+    RunFault, RunTerms, ToolTold, TurnTold, Word,
 };
 pub use specialists::{Specialist, Specialists};
 pub use steps::{Action, MOST_CONTEXT, OnError, Step, variables};
 pub use versions::{StoredPolicies, StoredPolicy};
-pub use workflow::{FlowKeeper, KeptNowhere, NotKept, Within};
+pub use workflow::{AnswerStands, Carried, Halted, Within};

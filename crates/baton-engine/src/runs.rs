@@ -10,39 +10,39 @@
 //! tools called ─ each marked as begun: one step ─ called ─ each marked with its result ─ machine told
 //! ```
 //!
+//! A step of a workflow is written down in the same way, in a checkpoint within its run's: whoever goes on with the
+//! run goes on with each step where it was.
+//!
 //! - Start with [`Kept::new`]; the engine fills it while it answers an [`Ask`](crate::Ask) that has it.
 //! - **Invariant:** no effect begins before what led to it is written.
-//! - **Invariant:** a call of a tool whose outcome is not known is not made again.
+//! - **Invariant:** a call of a tool whose outcome is not known is not made again, unless somebody allows that call.
 //! - **Never here:** when a run is taken and let go, and what a surface makes of its progress.
 
+mod approvals;
+mod kept;
 mod progress;
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use baton_model::{NanoUsd, RawJson, RunId};
+use baton_model::{NanoUsd, RawJson};
 use baton_policy::Current;
-use baton_run::Tape;
-use baton_state::runs::{KnownCalls, Lease, RunStatus, Step, StepError};
-use baton_state::{Runs, StateErrorKind};
+use baton_run::{CheckNote, Flow, Tape};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Mutex, MutexGuard, watch};
-use tokio_util::sync::CancellationToken;
 
 use crate::Engine;
 use crate::sticky::{Held, Key, WithAgent};
 
+pub(crate) use self::approvals::Bound;
+pub use self::approvals::{Approvals, PendingApproval, Word};
+pub use self::kept::Kept;
+pub(crate) use self::kept::Pad;
 pub use self::progress::{
     Ending, HandoffTold, HeldNote, PendingCall, Progress, RunFault, ToolTold, TurnTold,
 };
 
-/// The longest pause between two tries to write a step that the store did not take.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-
 /// What bounds a run beside its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunTerms {
     /// The most tokens, in and out.
     pub max_tokens: Option<u64>,
@@ -50,6 +50,8 @@ pub struct RunTerms {
     pub until_ms: Option<u64>,
     /// Whether a hand-over is followed; if not, the run ends there.
     pub follow_handoffs: bool,
+    /// Which calls of the gateway's tools need the caller's word; nothing: none does.
+    pub approvals: Option<Arc<Approvals>>,
 }
 
 /// Where a run has come to.
@@ -72,7 +74,38 @@ pub struct Checkpoint {
     #[serde(default)]
     pub(crate) before: Spent,
     /// What happened in the present segment.
+    #[serde(default)]
     pub(crate) tape: Tape,
+    /// The workflow that it carries out, once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Box<Flow>>,
+    /// The steps that are under way, by what each is known by.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) steps: BTreeMap<String, Self>,
+    /// Which step it is of, and when that began, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) step: Option<StepNote>,
+    /// What its caller said of calls, by their hashes, until they are made.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub words: BTreeMap<String, Word>,
+    /// Who takes the place of whoever was asked for, because an answer was not right: a model or `agent/<name>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<String>,
+    /// The answers that were not taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckNote>,
+}
+
+/// Which step a checkpoint is of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct StepNote {
+    /// Its name, behind those of the steps it stands in.
+    pub(crate) name: String,
+    /// When it was begun, in milliseconds since 1970.
+    pub(crate) began_ms: u64,
+    /// Whether nobody but the gateway sees what is said in it.
+    #[serde(default)]
+    pub(crate) aside: bool,
 }
 
 /// What was used up of a run's limits.
@@ -98,217 +131,41 @@ impl Checkpoint {
         self.waits = false;
         self.tape = Tape::default();
     }
-}
 
-/// A run that this process holds.
-pub struct Kept {
-    run: RunId,
-    terms: RunTerms,
-    runs: Arc<Runs>,
-    /// Ends the run, whatever it does.
-    pub cancel: CancellationToken,
-    /// Lets the run go, so that somebody else goes on with it.
-    pub pause: CancellationToken,
-    lost: AtomicBool,
-    /// How many events are written.
-    told: watch::Sender<u64>,
-    pad: Mutex<Pad>,
-}
+    /// Goes on from here with what its caller said of calls.
+    pub fn heard(&mut self, words: impl IntoIterator<Item = (String, Word)>) {
+        self.words.extend(words);
+        self.progress.ending = None;
+        self.waits = false;
+    }
 
-/// What is to be written with the next step.
-pub(crate) struct Pad {
-    lease: Lease,
-    pub(crate) checkpoint: Checkpoint,
-    pub(crate) calls: KnownCalls,
-    events: Vec<RawJson>,
-    marks: Vec<Mark>,
-    has_changed: bool,
-}
+    /// The calls that its caller is to say a word of, those of steps too.
+    pub fn approvals(&self) -> impl Iterator<Item = &PendingApproval> {
+        let steps = self.steps.values().flat_map(|step| &step.progress.approvals);
+        self.progress.approvals.iter().chain(steps)
+    }
 
-enum Mark {
-    Begun(String),
-    Ended(String, RawJson),
-}
-
-impl Kept {
-    /// A run that was just begun or claimed. `pause` is cancelled when the process stops.
-    #[must_use]
-    pub fn new(
-        runs: Arc<Runs>,
-        lease: Lease,
-        calls: KnownCalls,
-        checkpoint: Checkpoint,
-        terms: RunTerms,
-        pause: CancellationToken,
-    ) -> Self {
-        Self {
-            run: lease.run(),
-            terms,
-            runs,
-            cancel: CancellationToken::new(),
-            pause,
-            lost: AtomicBool::new(false),
-            told: watch::Sender::new(lease.events()),
-            pad: Mutex::new(Pad {
-                lease,
-                checkpoint,
-                calls,
-                events: Vec::new(),
-                marks: Vec::new(),
-                has_changed: false,
-            }),
+    /// Notes of the steps that this chooses what they came to, and holds them no more.
+    pub(crate) fn absorb(&mut self, is_over: impl Fn(&str) -> bool) {
+        let over: Vec<String> = self.steps.keys().filter(|key| is_over(key)).cloned().collect();
+        for step in over.iter().filter_map(|key| self.steps.remove(key)) {
+            let note = step.step.unwrap_or_default();
+            self.progress.absorb(step.progress, &note);
         }
     }
 
-    /// Which run.
-    #[must_use]
-    pub const fn run(&self) -> RunId {
-        self.run
+    /// What was used so far, with what is used by steps under way: turns, tokens, money.
+    pub(crate) fn used(&self) -> (u32, u64, NanoUsd) {
+        let parts = std::iter::once(&self.progress).chain(self.steps.values().map(|step| &step.progress));
+        parts.map(Progress::spent).fold((0, 0, NanoUsd(0)), |(turns, tokens, cost), part| {
+            let cost = NanoUsd(cost.0.saturating_add(part.cost.0));
+            (turns.saturating_add(part.turns), tokens.saturating_add(part.tokens), cost)
+        })
     }
 
-    /// What bounds it.
-    #[must_use]
-    pub const fn terms(&self) -> &RunTerms {
-        &self.terms
-    }
-
-    /// Whether somebody else goes on with it, or it is gone.
-    #[must_use]
-    pub fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
-    }
-
-    /// Somebody else goes on with it, or it is gone: what is still done for it is in vain.
-    pub fn lose(&self) {
-        self.lost.store(true, Ordering::Release);
-        self.cancel.cancel();
-    }
-
-    /// Whether it is to stop where it is, for whatever cause.
-    #[must_use]
-    pub fn is_halted(&self) -> bool {
-        self.cancel.is_cancelled() || self.pause.is_cancelled()
-    }
-
-    pub(crate) async fn halted(&self) {
-        tokio::select! {
-            () = self.cancel.cancelled() => {}
-            () = self.pause.cancelled() => {}
-        }
-    }
-
-    /// Tells how many events are written, whenever there are more.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<u64> {
-        self.told.subscribe()
-    }
-
-    pub(crate) async fn pad(&self) -> MutexGuard<'_, Pad> {
-        self.pad.lock().await
-    }
-
-    /// Where it has come to, written or not.
-    pub async fn checkpoint(&self) -> Checkpoint {
-        self.pad().await.checkpoint.clone()
-    }
-
-    /// Changes where it has come to, and tells events, with the next step.
-    pub async fn note(
-        &self,
-        change: impl FnOnce(&mut Checkpoint),
-        events: impl IntoIterator<Item = RawJson>,
-    ) {
-        let mut pad = self.pad().await;
-        change(&mut pad.checkpoint);
-        pad.has_changed = true;
-        pad.events.extend(events);
-    }
-
-    /// Writes what there is to write, and goes on holding the run.
-    ///
-    /// # Errors
-    /// When the run is lost, or the step does not follow what is stored.
-    pub async fn flush(&self) -> Result<(), StepError> {
-        let mut pad = self.pad().await;
-        self.write(&mut pad).await
-    }
-
-    pub(crate) async fn write(&self, pad: &mut Pad) -> Result<(), StepError> {
-        if !pad.has_changed && pad.events.is_empty() && pad.marks.is_empty() {
-            return Ok(());
-        }
-        let step = pad.step()?;
-        let mut pause = Duration::from_millis(50);
-        loop {
-            match self.runs.keep(&mut pad.lease, &step).await {
-                Ok(kept) => {
-                    pad.written();
-                    self.told.send_replace(pad.lease.events());
-                    if kept.cancelled {
-                        self.cancel.cancel();
-                    }
-                    return Ok(());
-                }
-                Err(error) => pause = self.again(error, pause).await?,
-            }
-        }
-    }
-
-    /// Writes the end of the run and what came of it.
-    ///
-    /// # Errors
-    /// When the run is lost, or the step does not follow what is stored.
-    pub async fn finish(&self, status: RunStatus, result: &RawJson) -> Result<(), StepError> {
-        let mut pad = self.pad().await;
-        let step = pad.step()?;
-        let mut pause = Duration::from_millis(50);
-        loop {
-            match self.runs.finish(&mut pad.lease, &step, status, result).await {
-                Ok(()) => {
-                    pad.written();
-                    self.told.send_replace(pad.lease.events());
-                    return Ok(());
-                }
-                Err(error) => pause = self.again(error, pause).await?,
-            }
-        }
-    }
-
-    /// Lets the run go, as it is, until it is due or its caller answers.
-    ///
-    /// # Errors
-    /// When the run is lost, or the step does not follow what is stored.
-    pub async fn rest(&self, status: RunStatus, due_ms: Option<u64>) -> Result<(), StepError> {
-        let mut pad = self.pad().await;
-        let step = pad.step()?;
-        let mut pause = Duration::from_millis(50);
-        loop {
-            match self.runs.rest(&mut pad.lease, &step, status, due_ms).await {
-                Ok(()) => {
-                    pad.written();
-                    self.told.send_replace(pad.lease.events());
-                    return Ok(());
-                }
-                Err(error) => pause = self.again(error, pause).await?,
-            }
-        }
-    }
-
-    /// Waits until a step can be sent again that the store did not take. The run is lost by then, or it is not:
-    /// the store knows.
-    async fn again(&self, error: StepError, pause: Duration) -> Result<Duration, StepError> {
-        match error {
-            StepError::State(error) if !self.is_lost() && error.kind() == StateErrorKind::Unavailable => {
-                tracing::warn!(error = %error, run = %self.run, "a step of a run was not written; it is sent again");
-                tokio::time::sleep(pause).await;
-                Ok((pause * 2).min(LONGEST_PAUSE))
-            }
-            StepError::Lost => {
-                self.lose();
-                Err(StepError::Lost)
-            }
-            error => Err(error),
-        }
+    /// Notes what all steps came to that are under way: the run ends.
+    pub fn close(&mut self) {
+        self.absorb(|_step| true);
     }
 }
 
@@ -324,52 +181,5 @@ impl Engine {
         let handed = note.handed && agent.is_none();
         let held = Held { current: Current { target, cached_tokens: 0 }, handed, agent };
         self.outlook.sticky.put(principal, [Key::Session(session.to_owned())], &held);
-    }
-}
-
-impl Pad {
-    pub(crate) fn tell(&mut self, event: &impl Serialize) {
-        // What is told is made here, and has a JSON form.
-        self.events.extend(RawJson::of(event).ok());
-    }
-
-    /// That something changed which has to be written.
-    pub(crate) const fn touch(&mut self) {
-        self.has_changed = true;
-    }
-
-    pub(crate) fn begins(&mut self, call: String) {
-        self.marks.push(Mark::Begun(call));
-    }
-
-    pub(crate) fn ends(&mut self, call: String, result: RawJson) {
-        self.marks.push(Mark::Ended(call, result));
-    }
-
-    fn step(&mut self) -> Result<Step, StepError> {
-        self.checkpoint.epoch = self.lease.epoch();
-        let checkpoint = RawJson::of(&self.checkpoint).map_err(|error| {
-            let kind = StateErrorKind::Rejected;
-            StepError::State(
-                baton_state::StateError::new(kind, "a checkpoint has no JSON form").with_source(error),
-            )
-        })?;
-        let step = Step::default().checkpoint(checkpoint).events(self.events.iter().cloned());
-        Ok(self.marks.iter().fold(step, |step, mark| match mark {
-            Mark::Begun(call) => step.begins(call),
-            Mark::Ended(call, result) => step.ends(call, result.clone()),
-        }))
-    }
-
-    fn written(&mut self) {
-        self.events.clear();
-        self.marks.clear();
-        self.has_changed = false;
-    }
-}
-
-impl fmt::Debug for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kept").field("run", &self.run).field("terms", &self.terms).finish_non_exhaustive()
     }
 }

@@ -22,6 +22,7 @@ use baton_model::ModelName;
 use serde::{Deserialize, Serialize};
 
 use self::compile::Compiled;
+pub(crate) use self::compile::{MAX_RECURSION, too_deep};
 use self::evaluate::Scope;
 use crate::Inputs;
 

@@ -250,6 +250,10 @@ pub enum ReasonCode {
     MaxDepth,
     /// An agent has ended, and what follows its end was done.
     Ended,
+    /// An answer was not what it had to be.
+    ValidationFailed,
+    /// One of several votes counts.
+    VoteCounted,
 }
 
 impl ReasonCode {
@@ -332,6 +336,8 @@ impl ReasonCode {
             Self::Returned => "returned",
             Self::MaxDepth => "max_depth",
             Self::Ended => "ended",
+            Self::ValidationFailed => "validation_failed",
+            Self::VoteCounted => "vote_counted",
         }
     }
 

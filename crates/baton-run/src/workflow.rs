@@ -103,6 +103,14 @@ pub struct Inquiry {
     pub validation: Option<Validation>,
 }
 
+impl Inquiry {
+    /// Somebody who is asked as they are.
+    #[must_use]
+    pub fn of(asks: Asks) -> Self {
+        Self { asks, instructions: None, settings: Map::new(), mcp_servers: None, validation: None }
+    }
+}
+
 /// What becomes of the whole where a branch fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -184,6 +192,14 @@ impl Workflow {
     pub fn inquiries(&self) -> impl Iterator<Item = (&str, &Inquiry)> {
         self.nodes.iter().filter_map(|node| match &node.kind {
             Kind::Ask(inquiry) => Some((node.path.as_deref()?, inquiry)),
+            Kind::Sequence { .. } | Kind::Parallel { .. } | Kind::Consensus { .. } => None,
+        })
+    }
+
+    /// Everybody who is asked, in the steps of other workflows too.
+    pub fn everybody(&self) -> impl Iterator<Item = &Inquiry> {
+        self.nodes.iter().filter_map(|node| match &node.kind {
+            Kind::Ask(inquiry) => Some(inquiry),
             Kind::Sequence { .. } | Kind::Parallel { .. } | Kind::Consensus { .. } => None,
         })
     }

@@ -7,6 +7,7 @@
 //! - **Never here:** HTTP servers, engines, SQL, what an answer means; callers say which answers are kept.
 
 mod columns;
+mod compactions;
 mod error;
 pub mod idempotency;
 pub mod responses;
@@ -15,6 +16,7 @@ mod subject;
 mod vault;
 
 pub use columns::{ResponseColumns, RunColumns, from_column, to_column};
+pub use compactions::Compactions;
 pub use error::{BoxFuture, StateError, StateErrorKind};
 pub use idempotency::Idempotency;
 pub use responses::Responses;

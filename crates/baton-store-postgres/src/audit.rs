@@ -8,11 +8,14 @@ use baton_audit::{
     Transaction, Value, Words,
 };
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::{AssertSqlSafe, Decode, PgExecutor, Postgres, Row as _, Type};
+use sqlx::{AssertSqlSafe, Connection as _, Decode, PgExecutor, PgPool, Postgres, Row as _, Type};
 
 use crate::error::audit_error;
 use crate::store::PostgresStore;
 use crate::text;
+
+/// What came late to a month has come by then.
+const MONTH_SETTLED_MS: u64 = 2 * 86_400_000;
 
 /// A row of a table of the log.
 #[derive(Debug)]
@@ -52,7 +55,8 @@ impl Database for PostgresStore {
         Box::pin(async move {
             let query = bind(sqlx::query(text::MAKE_ROOM), vec![now_ms.into()]);
             let made = query.execute(self.pool_for_audit().await?).await;
-            made.map(drop).map_err(|error| audit_error("make room for months", error))
+            made.map_err(|error| audit_error("make room for months", error))?;
+            compact(self.pool_for_audit().await?, now_ms).await
         })
     }
 
@@ -71,6 +75,36 @@ impl Database for PostgresStore {
             begun.map(Writing).map_err(|error| audit_error("begin a batch", error))
         })
     }
+}
+
+/// Makes the indexes of months again that are over: rows come in the order of time and not of what the indexes are by,
+/// which leaves their pages half empty. Nobody waits for it, and a month that cannot be done stays as it is.
+async fn compact(pool: &PgPool, now_ms: u64) -> Result<(), StoreError> {
+    let doing = |error| audit_error("make indexes of old months again", error);
+    let over = bind(sqlx::query(text::MONTHS_OVER), vec![now_ms.saturating_sub(MONTH_SETTLED_MS).into()]);
+    for month in over.fetch_all(pool).await.map_err(doing)? {
+        let name: String = month.try_get("name").map_err(doing)?;
+        // Of several replicas one does it.
+        let claimed = sqlx::query(text::CLAIM_MONTH).bind(&name).execute(pool).await.map_err(doing)?;
+        if claimed.rows_affected() == 0 {
+            continue;
+        }
+        let mut connection = pool.acquire().await.map_err(doing)?;
+        sqlx::query("set statement_timeout = 0").execute(&mut *connection).await.map_err(doing)?;
+        let text = format!("reindex table concurrently {}", quoted(&name));
+        let done = sqlx::query(AssertSqlSafe(text)).persistent(false).execute(&mut *connection).await;
+        // What was set for this is not for others.
+        connection.detach().close().await.map_err(doing)?;
+        if let Err(error) = done {
+            tracing::warn!(month = %name, %error, "the indexes of an old month stay as they are");
+        }
+    }
+    Ok(())
+}
+
+/// A name of a table as SQL has it. The names are made by the migrations.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 impl Transaction for Writing {

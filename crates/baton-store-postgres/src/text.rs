@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use baton_audit::{BOOT_ENDED, Column, ColumnKind, Command, Query, RowsKind, Words};
+use baton_audit::{BOOT_ENDED, Column, ColumnKind, Command, Query, RowsKind, Words, making_days};
 
 /// The text of a question.
 pub(crate) fn query(query: Query) -> &'static str {
@@ -38,7 +38,8 @@ pub(crate) fn query(query: Query) -> &'static str {
         Query::Document => "select hash, kind, at_ms, body::text as body from document where hash = $1",
         Query::Waiting => {
             "select exists (select 1 from orphan_outcome) as orphans, \
-             exists (select 1 from feedback where not counted) as feedback"
+             exists (select 1 from feedback where not counted) as feedback, \
+             exists (select 1 from correction where not applied) as corrections"
         }
         Query::Orphans => {
             "select derived::text as derived from orphan_outcome where decision in \
@@ -47,7 +48,24 @@ pub(crate) fn query(query: Query) -> &'static str {
         }
         Query::Uncounted => &decisions.uncounted,
         Query::Cost => "select cost_nano from decision where id = $1",
+        Query::Uncorrected => &decisions.uncorrected,
+        Query::HandoffsAfter => &decisions.handoffs_after,
+        Query::Corrections => {
+            "select decision, at_ms, boot, seq, cost_nano, prices, first_prices from correction \
+             where decision in (select json_array_elements_text($1::json)) order by at_ms, boot, seq"
+        }
         Query::NewestDay => "select max(start_ms) as start_ms from usage_bucket where width_s = 86400",
+        // The days are few, and each is looked for by its place.
+        Query::UnmadeDays => {
+            "with recursive day(start_ms) as (select min(start_ms) from usage_bucket where width_s = 86400 \
+             union all select (select min(b.start_ms) from usage_bucket b where b.width_s = 86400 \
+             and b.start_ms > day.start_ms) from day where day.start_ms is not null) \
+             select start_ms from day where start_ms < $1 and start_ms not in (select start_ms from usage_day_made) \
+             order by start_ms limit $2"
+        }
+        Query::MadeDays => {
+            "select start_ms from usage_day_made where start_ms >= $1 and start_ms < $2 order by start_ms"
+        }
         Query::OldShapes => &decisions.old_shapes,
         Query::Recount => &decisions.recount,
         Query::RecountFeedback => &decisions.recount_feedback,
@@ -63,6 +81,12 @@ pub(crate) fn query(query: Query) -> &'static str {
 
 /// Makes room for the months to come. A time.
 pub(crate) const MAKE_ROOM: &str = "select baton_make_room($1)";
+/// The months that are over before a time, and whose indexes were not made again.
+pub(crate) const MONTHS_OVER: &str = "select name from month_partition where not compacted and to_ms <= $1 \
+     and of_table in ('decision', 'decision_tag') order by to_ms, name";
+/// Makes a month one's own. Its name.
+pub(crate) const CLAIM_MONTH: &str =
+    "update month_partition set compacted = true where name = $1 and not compacted";
 /// Drops the months before a border. A time.
 pub(crate) const DROP_OLDER: &str = "select baton_drop_older($1)";
 /// The latest end of a month before a time.
@@ -86,7 +110,7 @@ fn equal(column: &str, value: &str) -> String {
 }
 
 /// The text of a change.
-pub(crate) const fn command(command: Command) -> &'static str {
+pub(crate) fn command(command: Command) -> &'static str {
     match command {
         Command::BeginChain => {
             "insert into audit_chain (boot, at_ms, version, last_seq, last_hash) \
@@ -121,7 +145,38 @@ pub(crate) const fn command(command: Command) -> &'static str {
         Command::HoldCounts => {
             "lock table audit_block, usage_bucket, handoff_bucket in share row exclusive mode"
         }
+        Command::KeepCorrections => {
+            "insert into correction (decision, at_ms, boot, seq, cost_nano, prices, first_prices) \
+             select p.v ->> 0, (p.v ->> 1)::bigint, p.v ->> 2, (p.v ->> 3)::bigint, (p.v ->> 4)::bigint, p.v ->> 5, \
+             p.v ->> 6 from json_array_elements($1::json) as p(v) on conflict do nothing"
+        }
+        Command::Correct => {
+            "update decision d set cost_nano = (p.v ->> 1)::bigint from json_array_elements($1::json) as p(v) \
+             where d.id = p.v ->> 0"
+        }
+        Command::SettleCorrections => {
+            "update correction c set applied = true from json_array_elements($1::json) as p(v) \
+             where c.decision = p.v ->> 0 and c.at_ms = (p.v ->> 1)::bigint and c.boot = p.v ->> 2 \
+             and c.seq = (p.v ->> 3)::bigint"
+        }
+        // One that waits and is in its row already changes no sum when it takes effect.
+        Command::CorrectAgain => {
+            "update decision d set cost_nano = l.cost_nano from (select distinct on (k.decision) k.decision, k.cost_nano \
+             from correction k where k.decision in (select json_array_elements_text($1::json)) \
+             order by k.decision, k.at_ms desc, k.boot desc, k.seq desc) l \
+             where d.id = l.decision and d.outcome_seq is not null"
+        }
+        Command::DropCorrections => "delete from correction where boot = $1 and seq between $2 and $3",
         Command::DropUsage => "delete from usage_bucket where start_ms >= $1 and start_ms < $2",
+        Command::HoldUsage => "lock table usage_bucket in share row exclusive mode",
+        // What was made of them goes with them.
+        Command::ForgetDays => {
+            "delete from usage_day_made where start_ms in (select json_array_elements_text($1::json)::bigint)"
+        }
+        Command::MakeDays => &MAKE_DAYS,
+        Command::NoteDays => {
+            "insert into usage_day_made (start_ms) select json_array_elements_text($1::json)::bigint on conflict do nothing"
+        }
         Command::DropShort => "delete from usage_bucket where width_s = $1 and start_ms < $2",
         Command::DropHandoffs => "delete from handoff_bucket where start_ms >= $1 and start_ms < $2",
     }
@@ -150,6 +205,10 @@ pub(crate) fn rows(kind: RowsKind) -> &'static str {
 static DECISIONS: LazyLock<Decisions> = LazyLock::new(Decisions::new);
 static ROWS: LazyLock<RowsTexts> = LazyLock::new(RowsTexts::new);
 
+/// Makes the sums of days over fewer dimensions.
+static MAKE_DAYS: LazyLock<String> =
+    LazyLock::new(|| making_days("select json_array_elements_text($1::json)::bigint"));
+
 /// What a decision is counted under, beside its `cost_before`.
 const SUBJECT: &str = "d.id as decision_id, d.principal, d.provider, d.to_model, d.to_target, d.policy, \
     d.policy_version, d.rule, d.reason_code, d.kind, d.from_target, d.attempt, d.hop, d.status, d.parent";
@@ -168,6 +227,8 @@ struct Decisions {
     old_shapes: String,
     recount: String,
     recount_feedback: String,
+    uncorrected: String,
+    handoffs_after: String,
 }
 
 /// The statements that write rows.
@@ -221,6 +282,20 @@ impl Decisions {
             recount: format!(
                 "select {columns}, {COST_BEFORE} from decision d where d.id > $1 and d.id < $2 \
                  order by d.id limit $3"
+            ),
+            uncorrected: format!(
+                "select {SUBJECT}, {COST_BEFORE}, d.cost_nano as cost_now, c.decision, c.at_ms, c.boot, c.seq, \
+                 c.cost_nano, c.prices, c.first_prices, not exists (select 1 from correction l \
+                 where l.decision = c.decision and (l.at_ms, l.boot, l.seq) > (c.at_ms, c.boot, c.seq)) as is_latest \
+                 from correction c join decision d on d.id = c.decision \
+                 where not c.applied and d.outcome_seq is not null order by c.at_ms, c.boot, c.seq, c.decision \
+                 limit $1 for update of c, d skip locked"
+            ),
+            handoffs_after: format!(
+                "select {SUBJECT}, {COST_BEFORE}, d.cost_nano as cost_now from decision p join decision d on {} \
+                 where p.id in (select json_array_elements_text($1::json)) and d.parent = p.id \
+                 and d.kind = 'handoff' and d.outcome_seq is not null",
+                equal("d.run", "p.run")
             ),
             recount_feedback: format!("{feedback} where f.counted and d.id >= $1 and d.id < $2"),
             columns,

@@ -77,6 +77,8 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             // What was deleted is written over: erased is erased.
             .pragma("secure_delete", "on")
+            // A page that batch after batch changes goes into the file once for all of them.
+            .pragma("wal_autocheckpoint", "4000")
             // A batch is undone from memory if a statement fails, not from a file that it writes each time.
             .pragma("temp_store", "memory")
             .busy_timeout(BUSY);

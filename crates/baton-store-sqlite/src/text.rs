@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use baton_audit::{BOOT_ENDED, Column, Command, Query, RowsKind, Words};
+use baton_audit::{BOOT_ENDED, Column, Command, Query, RowsKind, Words, making_days};
 
 /// How many rows one statement writes, the most first. A statement is a message to the writing
 /// thread and back, so that many rows in one are cheap; the last size takes what is left over.
@@ -41,7 +41,8 @@ pub(crate) fn query(query: Query) -> &'static str {
         Query::Document => "select hash, kind, at_ms, body from document where hash = $1",
         Query::Waiting => {
             "select exists (select 1 from orphan_outcome) as orphans, \
-             exists (select 1 from feedback where not counted) as feedback"
+             exists (select 1 from feedback where not counted) as feedback, \
+             exists (select 1 from correction where not applied) as corrections"
         }
         Query::Orphans => {
             "select derived from orphan_outcome where decision in \
@@ -49,7 +50,24 @@ pub(crate) fn query(query: Query) -> &'static str {
         }
         Query::Uncounted => &decisions.uncounted,
         Query::Cost => "select cost_nano from decision where id = $1",
+        Query::Uncorrected => &decisions.uncorrected,
+        Query::HandoffsAfter => &decisions.handoffs_after,
+        Query::Corrections => {
+            "select decision, at_ms, boot, seq, cost_nano, prices, first_prices from correction \
+             where decision in (select value from json_each($1)) order by at_ms, boot, seq"
+        }
         Query::NewestDay => "select max(start_ms) as start_ms from usage_bucket where width_s = 86400",
+        // The days are few, and each is looked for by its place.
+        Query::UnmadeDays => {
+            "with recursive day(start_ms) as (select min(start_ms) from usage_bucket where width_s = 86400 \
+             union all select (select min(b.start_ms) from usage_bucket b where b.width_s = 86400 \
+             and b.start_ms > day.start_ms) from day where day.start_ms is not null) \
+             select start_ms from day where start_ms < $1 and start_ms not in (select start_ms from usage_day_made) \
+             order by start_ms limit $2"
+        }
+        Query::MadeDays => {
+            "select start_ms from usage_day_made where start_ms >= $1 and start_ms < $2 order by start_ms"
+        }
         Query::OldShapes => &decisions.old_shapes,
         Query::Recount => &decisions.recount,
         Query::RecountFeedback => &decisions.recount_feedback,
@@ -65,12 +83,14 @@ pub(crate) fn query(query: Query) -> &'static str {
 }
 
 /// What drops what is older than a border, in this order. A time, and the first id of that time.
-pub(crate) const DROP_OLDER: [&str; 6] = [
+pub(crate) const DROP_OLDER: [&str; 8] = [
     "delete from audit_block where at_ms < $1 and $2 is not null",
     "delete from decision where id < $2 and $1 is not null",
     "delete from decision_tag where decision < $2 and $1 is not null",
     "delete from feedback where decision < $2 and $1 is not null",
+    "delete from correction where decision < $2 and $1 is not null",
     "delete from usage_bucket where start_ms < $1 and $2 is not null",
+    "delete from usage_day_made where start_ms < $1 and $2 is not null",
     "delete from handoff_bucket where start_ms < $1 and $2 is not null",
 ];
 
@@ -83,7 +103,7 @@ pub(crate) fn words() -> Words {
 }
 
 /// The text of a change.
-pub(crate) const fn command(command: Command) -> &'static str {
+pub(crate) fn command(command: Command) -> &'static str {
     match command {
         Command::BeginChain => {
             "insert into audit_chain (boot, at_ms, version, last_seq, last_hash) \
@@ -110,7 +130,37 @@ pub(crate) const fn command(command: Command) -> &'static str {
         Command::DropRow => "delete from decision where id = $1",
         // One connection writes.
         Command::HoldCounts => "select 1",
+        Command::KeepCorrections => {
+            "insert into correction (decision, at_ms, boot, seq, cost_nano, prices, first_prices) \
+             select p.value ->> 0, p.value ->> 1, p.value ->> 2, p.value ->> 3, p.value ->> 4, p.value ->> 5, \
+             p.value ->> 6 from json_each($1) p where true on conflict do nothing"
+        }
+        Command::Correct => {
+            "update decision set cost_nano = p.value ->> 1 from json_each($1) p where decision.id = p.value ->> 0"
+        }
+        Command::SettleCorrections => {
+            "update correction set applied = 1 from json_each($1) p where correction.decision = p.value ->> 0 \
+             and correction.at_ms = p.value ->> 1 and correction.boot = p.value ->> 2 \
+             and correction.seq = p.value ->> 3"
+        }
+        // One that waits and is in its row already changes no sum when it takes effect.
+        Command::CorrectAgain => {
+            "update decision set cost_nano = (select k.cost_nano from correction k where k.decision = decision.id \
+             order by k.at_ms desc, k.boot desc, k.seq desc limit 1) \
+             where decision.id in (select value from json_each($1)) and decision.outcome_seq is not null \
+             and exists (select 1 from correction k where k.decision = decision.id)"
+        }
+        Command::DropCorrections => "delete from correction where boot = $1 and seq between $2 and $3",
         Command::DropUsage => "delete from usage_bucket where start_ms >= $1 and start_ms < $2",
+        Command::HoldUsage => "select 1",
+        // What was made of them goes with them.
+        Command::ForgetDays => {
+            "delete from usage_day_made where start_ms in (select value from json_each($1))"
+        }
+        Command::MakeDays => &MAKE_DAYS,
+        Command::NoteDays => {
+            "insert into usage_day_made (start_ms) select value from json_each($1) where true on conflict do nothing"
+        }
         Command::DropShort => "delete from usage_bucket where width_s = $1 and start_ms < $2",
         Command::DropHandoffs => "delete from handoff_bucket where start_ms >= $1 and start_ms < $2",
     }
@@ -145,6 +195,9 @@ pub(crate) fn rows(kind: RowsKind, most: usize) -> (usize, &'static str) {
 static DECISIONS: LazyLock<Decisions> = LazyLock::new(Decisions::new);
 static ROWS: LazyLock<RowsTexts> = LazyLock::new(RowsTexts::new);
 
+/// Makes the sums of days over fewer dimensions.
+static MAKE_DAYS: LazyLock<String> = LazyLock::new(|| making_days("select value from json_each($1)"));
+
 /// What a decision is counted under, beside its `cost_before`.
 const SUBJECT: &str = "d.id as decision_id, d.principal, d.provider, d.to_model, d.to_target, d.policy, \
     d.policy_version, d.rule, d.reason_code, d.kind, d.from_target, d.attempt, d.hop, d.status, d.parent";
@@ -163,6 +216,8 @@ struct Decisions {
     old_shapes: String,
     recount: String,
     recount_feedback: String,
+    uncorrected: String,
+    handoffs_after: String,
 }
 
 /// The statements that write rows, one for each size.
@@ -209,6 +264,19 @@ impl Decisions {
             recount: format!(
                 "select {columns}, {COST_BEFORE} from decision d where d.id > $1 and d.id < $2 \
                  order by d.id limit $3"
+            ),
+            uncorrected: format!(
+                "select {SUBJECT}, {COST_BEFORE}, d.cost_nano as cost_now, c.decision, c.at_ms, c.boot, c.seq, \
+                 c.cost_nano, c.prices, c.first_prices, not exists (select 1 from correction l \
+                 where l.decision = c.decision and (l.at_ms, l.boot, l.seq) > (c.at_ms, c.boot, c.seq)) as is_latest \
+                 from correction c join decision d on d.id = c.decision \
+                 where not c.applied and d.outcome_seq is not null order by c.at_ms, c.boot, c.seq, c.decision \
+                 limit $1"
+            ),
+            handoffs_after: format!(
+                "select {SUBJECT}, {COST_BEFORE}, d.cost_nano as cost_now from decision p join decision d on d.run = p.run \
+                 where p.id in (select value from json_each($1)) and d.parent = p.id \
+                 and d.kind = 'handoff' and d.outcome_seq is not null"
             ),
             recount_feedback: format!("{feedback} where f.counted and d.id >= $1 and d.id < $2"),
             columns,

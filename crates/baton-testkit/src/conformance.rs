@@ -23,11 +23,12 @@ use baton_access::{
 };
 use baton_audit::{
     AuditQueries, AuditStore, AuditUpkeep, Batch, Block, BucketWidth, Chain, ChainHead, Change,
-    CheckpointKey, CheckpointSigner, Clock, CorrectTarget, Decision, DecisionKind, DecisionRow, Decisions,
-    Dimension, Document, Feedback, FeedbackQuery, Flaw, HandoffCell, HandoffQuery, Journal, JournalOptions,
-    Labels, ListQuery, Lookup, Outcome, OutcomeStatus, OutcomeView, PageStart, PolicyFilter, Range, Record,
-    Relay, RelayOptions, StatusFilter, StoreError, StoreErrorKind, StoredDecision, StoredPage, UsageGroup,
-    UsageQuery, UsageSource, UsageSums, VerifyOptions, VerifyReport, verify,
+    CheckpointKey, CheckpointSigner, Clock, CorrectTarget, CorrectedCost, Correction, CorrectionRow,
+    Decision, DecisionKind, DecisionRow, Decisions, Dimension, Document, Feedback, FeedbackQuery, Flaw,
+    HandoffCell, HandoffQuery, Journal, JournalOptions, Labels, ListQuery, Lookup, Outcome, OutcomeStatus,
+    OutcomeView, PageStart, PolicyFilter, Range, Record, Relay, RelayOptions, StatusFilter, StoreError,
+    StoreErrorKind, StoredDecision, StoredPage, UsageGroup, UsageQuery, UsageSource, UsageSums,
+    VerifyOptions, VerifyReport, verify,
 };
 use baton_model::{BootId, DecisionId, FaultKind, FinishReason, KeyId, NanoUsd, RequestId, RunId, Usage};
 use futures_util::future::BoxFuture;
@@ -92,6 +93,10 @@ macro_rules! store_conformance {
             usage_is_told_in_pages_and_never_cut_inside_a_bucket
             a_hand_over_is_counted_with_how_it_went
             feedback_is_told_and_counted_once
+            sums_of_days_that_are_over_say_what_all_sums_say
+            a_corrected_cost_is_told_and_counted
+            corrections_are_the_same_in_any_order
+            a_changed_cost_or_correction_is_found
             retention_drops_what_a_signed_record_names_and_nothing_else
             retention_drops_what_came_before_its_month_was_made
             rows_made_again_from_the_evidence_are_the_same
@@ -143,9 +148,9 @@ pub async fn a_batch_sent_again_changes_nothing(store: &dyn StoreUnderTest) {
         audit.commit(batch).await.unwrap();
     }
     assert_eq!(ids(&all(&audit, ListQuery::default(), 1_000).await).len(), 30);
-    let boot = batches[0].block.boot;
+    let boot = batches[0].blocks[0].boot;
     assert_eq!(audit.blocks(boot, 0, 1_000).await.unwrap().len(), batches.len());
-    assert_eq!(audit.cursor(boot).await.unwrap(), batches.last().map(|batch| head_of(&batch.block)));
+    assert_eq!(audit.cursor(boot).await.unwrap(), batches.last().map(head_of));
 }
 
 /// No edge of a batch loses a row.
@@ -162,8 +167,11 @@ pub async fn every_batch_size_arrives_whole(store: &dyn StoreUnderTest) {
             audit.commit(batch).await.unwrap();
         }
         expected += size;
-        let stored = audit.rows(batches[0].block.boot, 0, u64::MAX).await.unwrap();
+        let stored = audit.rows(batches[0].blocks[0].boot, 0, u64::MAX).await.unwrap();
         assert_eq!(stored, batches[0].decisions);
+        let blocks = audit.blocks(batches[0].blocks[0].boot, 0, 1_000).await.unwrap();
+        assert_eq!(blocks, batches[0].blocks, "the blocks of a batch follow each other");
+        assert_eq!(blocks.len() as u64, (size + 4).div_ceil(256), "no block is too large");
     }
     let listed = all(&audit, ListQuery::default(), 1_000).await;
     assert_eq!(listed.len() as u64, expected);
@@ -177,9 +185,9 @@ pub async fn a_part_of_a_block_is_told_and_nothing_is_written(store: &dyn StoreU
     let large = life.replayed(100).await;
     audit.commit(&small[0]).await.unwrap();
     let error = audit.commit(&large[0]).await.unwrap_err();
-    assert_eq!(*error.kind(), StoreErrorKind::Overlap(head_of(&small[0].block)));
-    assert_eq!(audit.blocks(large[0].block.boot, 0, 10).await.unwrap(), [small[0].block.clone()]);
-    assert_eq!(audit.rows(large[0].block.boot, 0, u64::MAX).await.unwrap(), small[0].decisions);
+    assert_eq!(*error.kind(), StoreErrorKind::Overlap(head_of(&small[0])));
+    assert_eq!(audit.blocks(large[0].blocks[0].boot, 0, 10).await.unwrap(), [small[0].blocks[0].clone()]);
+    assert_eq!(audit.rows(large[0].blocks[0].boot, 0, u64::MAX).await.unwrap(), small[0].decisions);
 }
 
 /// What an upstream or a client sends is data: it breaks nothing and is no key.
@@ -254,7 +262,7 @@ pub async fn an_outcome_before_its_decision_waits_for_it(store: &dyn StoreUnderT
     let stored = audit.decision(decision_id(1)).await.unwrap().unwrap();
     let derived = stored.row.outcome.unwrap();
     assert_eq!(serde_json::from_str::<Outcome>(&stored.outcome.unwrap()).unwrap(), outcome(1));
-    assert_eq!(derived.boot, early[0].block.boot);
+    assert_eq!(derived.boot, early[0].blocks[0].boot);
     assert_eq!(check(store, &[]).await.findings, []);
 }
 
@@ -805,6 +813,240 @@ pub async fn feedback_is_told_and_counted_once(store: &dyn StoreUnderTest) {
     assert_eq!((rows[0].score, rows[0].label.as_deref()), (Some(-500_000), Some("good\u{fffd}")));
 }
 
+/// They are read where few dimensions are asked for, forgotten when something is added, and made again.
+pub async fn sums_of_days_that_are_over_say_what_all_sums_say(store: &dyn StoreUnderTest) {
+    let (audit, upkeep) = (store.audit(), store.upkeep());
+    let life = Life::new();
+    commit(&audit, &life.batches(&requests(0..20), 5).await).await;
+    let questions: Vec<Vec<Dimension>> = Dimension::ALL
+        .map(|dimension| vec![dimension])
+        .into_iter()
+        .chain([
+            vec![],
+            vec![Dimension::Model, Dimension::Principal],
+            vec![Dimension::Rule, Dimension::ReasonCode],
+            vec![Dimension::Model, Dimension::ReasonCode],
+        ])
+        .collect();
+    let told = async || {
+        let mut all = Vec::new();
+        for group_by in &questions {
+            all.push(usage_of(store, group_by).await);
+            let only = (Dimension::Status, "ok".to_owned());
+            all.push(sums_only(&usage_in(store, BucketWidth::Day, group_by, &[only]).await));
+        }
+        all
+    };
+    let made = async || store.execute("update usage_day set cube = cube").await.unwrap();
+    let before = told().await;
+    let over = NOW_MS + 3 * 86_400_000;
+    upkeep.maintain(NOW_MS).await.unwrap();
+    assert_eq!(made().await, 0, "the day is not over");
+    for _ in 0..2 {
+        upkeep.maintain(over).await.unwrap();
+        assert!(made().await > 0);
+        assert_eq!(told().await, before);
+    }
+    // That they are read shows when they are wrong.
+    assert!(store.execute("update usage_day set decisions = decisions + 7").await.unwrap() > 0);
+    assert_ne!(usage_of(store, &[]).await[0].sums.decisions, 20);
+    assert_ne!(usage_of(store, &[Dimension::Model]).await[0].sums.decisions, 20);
+    assert_eq!(usage_of(store, &[Dimension::Model, Dimension::ReasonCode]).await[0].sums.decisions, 20);
+
+    // Whatever is added to the day: decisions, an outcome alone, feedback, a correction, rows made again.
+    let open = [Record::Decision(Box::new(decision(20)))];
+    let ended = [Record::Outcome(Box::new(outcome(20)))];
+    let said = Record::Feedback(Feedback {
+        at_ms: NOW_MS,
+        decision: decision_id(3),
+        principal: "anonymous".to_owned(),
+        correct_target: Some(CorrectTarget::Chosen(true)),
+        score: None,
+        label: None,
+        comment: None,
+    });
+    for records in [&open[..], &ended, &[said], &[correction(5, &[(4, 40)])]] {
+        for batch in life.batches(records, 100).await {
+            audit.commit(&batch).await.unwrap();
+        }
+        let now = told().await;
+        assert_ne!(now, before);
+        upkeep.maintain(over).await.unwrap();
+        assert!(made().await > 0);
+        assert_eq!(told().await, now);
+    }
+    let sums = usage_of(store, &[]).await[0].sums;
+    assert_eq!((sums.decisions, sums.right, sums.cost_nano), (21, 1, 20 * 12 + 40));
+    for chain in audit.chains().await.unwrap() {
+        upkeep.reproject(chain.boot).await.unwrap();
+    }
+    assert_eq!(made().await, 0, "what is counted again is made again");
+    assert_eq!(usage_of(store, &[]).await[0].sums, sums);
+}
+
+fn sums_only(groups: &[(u64, UsageGroup)]) -> Vec<UsageGroup> {
+    groups.iter().map(|(_, group)| group.clone()).collect()
+}
+
+/// Three decisions, of which the last is a hand-over from the second, and corrections of them.
+fn priced() -> Vec<Record> {
+    let mut over = decision(2);
+    over.kind = DecisionKind::Handoff;
+    over.parent = Some(decision_id(1));
+    over.run = run_id(1);
+    over.from = "echo/hello".parse().ok();
+    let ended = |number, cost| Record::Outcome(Box::new(Outcome { cost, ..outcome(number) }));
+    vec![
+        Record::Decision(Box::new(decision(0))),
+        ended(0, Some(NanoUsd(12))),
+        Record::Decision(Box::new(decision(1))),
+        ended(1, None),
+        Record::Decision(Box::new(over)),
+        ended(2, Some(NanoUsd(50))),
+    ]
+}
+
+fn correction(step: u64, costs: &[(u64, u64)]) -> Record {
+    let cost = |(number, cost): &(u64, u64)| CorrectedCost {
+        decision: decision_id(*number),
+        was: None,
+        cost: NanoUsd(*cost),
+    };
+    Record::Correction(Box::new(Correction {
+        at_ms: NOW_MS + step,
+        actor: "cli".to_owned(),
+        prices: format!("prices-{step}"),
+        first_prices: (step == 2).then(|| "first".to_owned()),
+        costs: costs.iter().map(cost).collect(),
+    }))
+}
+
+/// Costs of the decisions as their rows say, the sums of usage, and of hand-overs.
+async fn costs(store: &dyn StoreUnderTest) -> (Vec<Option<u64>>, (u64, u64), [u64; 3]) {
+    let mut rows = Vec::new();
+    for number in 0..3 {
+        let stored = store.audit().decision(decision_id(number)).await.unwrap().unwrap();
+        rows.push(stored.row.outcome.unwrap().cost_nano);
+    }
+    let sums = usage_of(store, &[]).await[0].sums;
+    let query = HandoffQuery { from_ms: 0, to_ms: NOW_MS * 2, from: None, to: None };
+    let cells = store.queries().handoffs(&query).await.unwrap();
+    let cell = &cells[0];
+    (rows, (sums.cost_nano, sums.unpriced), [cell.cost_nano, cell.cost_before_nano, cell.priced])
+}
+
+/// Rows, usage and the matrix follow; the evidence does not change, and what was recorded first is still told.
+pub async fn a_corrected_cost_is_told_and_counted(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let life = Life::new();
+    commit(&audit, &life.batches(&priced(), 3).await).await;
+    assert_eq!(costs(store).await, (vec![Some(12), None, Some(50)], (62, 1), [0, 0, 0]));
+    let evidence = audit.chains().await.unwrap();
+    let both = [correction(2, &[(0, 20), (1, 7)]), correction(3, &[(2, 5)])];
+    for batch in life.batches(&both, 1).await {
+        // What is sent again changes nothing.
+        audit.commit(&batch).await.unwrap();
+        audit.commit(&batch).await.unwrap();
+    }
+    let corrected = (vec![Some(20), Some(7), Some(5)], (32, 0), [5, 7, 1]);
+    assert_eq!(costs(store).await, corrected);
+    for chain in evidence {
+        assert!(audit.chains().await.unwrap().contains(&chain), "the chain of the outcomes is what it was");
+    }
+    let stored = audit.decision(decision_id(0)).await.unwrap().unwrap();
+    let first: Outcome = serde_json::from_str(&stored.outcome.unwrap()).unwrap();
+    assert_eq!(first.cost, Some(NanoUsd(12)), "the record is what it was");
+    let told = audit.corrections(&[decision_id(0), decision_id(5)]).await.unwrap();
+    assert_eq!(told.len(), 1);
+    let told = (told[0].cost_nano, told[0].prices.as_str(), told[0].first_prices.as_deref());
+    assert_eq!(told, (20, "prices-2", Some("first")));
+    let dear = ListQuery { cost_nano: Range { at_least: Some(20), at_most: None }, ..ListQuery::default() };
+    assert_eq!(ids(&all(&audit, dear, 10).await), [decision_id(0)]);
+    assert_eq!(check(store, &[]).await.findings, []);
+
+    // A later one counts, however dear; and both are told.
+    let again = life.batches(&[correction(9, &[(0, 200_000_000)])], 100).await;
+    commit(&audit, &again).await;
+    assert_eq!(costs(store).await.0[0], Some(200_000_000));
+    let dear = Range { at_least: Some(100_000_000), at_most: None };
+    let dear = ListQuery { cost_nano: dear, ..ListQuery::default() };
+    assert_eq!(ids(&all(&audit, dear, 10).await), [decision_id(0)]);
+    let told = audit.corrections(&[decision_id(0)]).await.unwrap();
+    assert_eq!(told.iter().map(|row| row.cost_nano).collect::<Vec<_>>(), [20, 200_000_000]);
+    let before = costs(store).await;
+    for chain in audit.chains().await.unwrap() {
+        store.upkeep().reproject(chain.boot).await.unwrap();
+        assert_eq!(costs(store).await, before, "made again");
+    }
+    commit(&audit, &life.batches(&requests(7..8), 100).await).await;
+    assert_eq!(costs(store).await.0, before.0, "what waits was counted");
+    assert_eq!(check(store, &[]).await.findings, []);
+}
+
+/// Chains arrive in any order: the latest correction counts, whenever it comes.
+pub async fn corrections_are_the_same_in_any_order(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let late = Life::new().batches(&[correction(9, &[(0, 30), (2, 5)])], 100).await;
+    let early = Life::new().batches(&[correction(2, &[(0, 20), (1, 7)])], 100).await;
+    let corrected = (vec![Some(30), Some(7), Some(5)], (42, 0), [5, 7, 1]);
+    commit(&audit, &late).await;
+    // Block by block, so that a correction waits for an outcome whose decision is there.
+    commit(&audit, &Life::new().batches(&priced(), 1).await).await;
+    commit(&audit, &early).await;
+    assert_eq!(costs(store).await, corrected);
+    assert_eq!(check(store, &[]).await.findings, []);
+    for chain in audit.chains().await.unwrap() {
+        store.upkeep().reproject(chain.boot).await.unwrap();
+    }
+    assert_eq!(costs(store).await, corrected);
+    assert_eq!(check(store, &[]).await.findings, []);
+}
+
+/// A cost without a record that says it, and a correction that says something else than its record.
+pub async fn a_changed_cost_or_correction_is_found(store: &dyn StoreUnderTest) {
+    let audit = store.audit();
+    let life = Life::new();
+    commit(&audit, &life.batches(&priced(), 3).await).await;
+    commit(&audit, &life.batches(&[correction(2, &[(0, 20)])], 3).await).await;
+    assert_eq!(check(store, &[]).await.findings, []);
+    let (corrected, other) = (decision_id(0), decision_id(2));
+    for (deed, id, undo) in [
+        (
+            format!("update decision set cost_nano = 12 where id = '{corrected}'"),
+            corrected,
+            format!("update decision set cost_nano = 20 where id = '{corrected}'"),
+        ),
+        (
+            format!("update decision set cost_nano = 1 where id = '{other}'"),
+            other,
+            format!("update decision set cost_nano = 50 where id = '{other}'"),
+        ),
+        (
+            format!("update decision set cost_nano = null where id = '{other}'"),
+            other,
+            format!("update decision set cost_nano = 50 where id = '{other}'"),
+        ),
+        (
+            "update correction set cost_nano = 21".to_owned(),
+            corrected,
+            "update correction set cost_nano = 20".to_owned(),
+        ),
+        (
+            "update correction set prices = 'x'".to_owned(),
+            corrected,
+            "update correction set prices = 'prices-2'".to_owned(),
+        ),
+    ] {
+        assert_eq!(store.execute(&deed).await, Ok(1), "{deed}");
+        let flaws: Vec<Flaw> = check(store, &[]).await.findings.into_iter().map(|it| it.flaw).collect();
+        assert_eq!(flaws, [Flaw::RowDiffers(id)], "{deed}");
+        assert_eq!(store.execute(&undo).await, Ok(1), "{undo}");
+        assert_eq!(check(store, &[]).await.findings, []);
+    }
+    assert_eq!(store.execute("delete from correction").await, Ok(1));
+    assert!(!check(store, &[]).await.is_clean(), "a correction is gone");
+}
+
 /// Whole months, and only after the record that says so was committed.
 pub async fn retention_drops_what_a_signed_record_names_and_nothing_else(store: &dyn StoreUnderTest) {
     let (audit, upkeep) = (store.audit(), store.upkeep());
@@ -929,7 +1171,7 @@ pub async fn rows_made_again_from_the_evidence_are_the_same(store: &dyn StoreUnd
     let rows = all(&audit, ListQuery::default(), 100).await;
     let usage = usage_of(store, &[Dimension::Status, Dimension::Model]).await;
     let tagged = all(&audit, ListQuery { tag: Some("a".to_owned()), ..ListQuery::default() }, 100).await;
-    let boot = log.batches[0].block.boot;
+    let boot = log.batches[0].blocks[0].boot;
     for statement in [
         format!("update decision set principal = 'mallory', status = 'failed' where boot = '{boot}'"),
         format!("delete from decision where boot = '{boot}' and seq > 9"),
@@ -1002,8 +1244,8 @@ pub async fn a_store_copied_block_by_block_is_equal(store: &dyn StoreUnderTest) 
     let audit = store.audit();
     let log = Log::written(store).await;
     for batch in &log.batches {
-        let frames = batch.block.unpack().unwrap();
-        let again = Batch::from_frames(batch.block.boot, batch.block.previous, &frames).unwrap();
+        let frames = batch.blocks[0].unpack().unwrap();
+        let again = Batch::from_frames(batch.blocks[0].boot, batch.blocks[0].previous, &frames).unwrap();
         assert_eq!(&again, batch);
         audit.commit(&again).await.unwrap();
     }
@@ -1103,10 +1345,10 @@ pub async fn a_chain_is_told_with_its_head_its_stop_and_the_one_before(store: &d
     commit(&audit, &second).await;
     let mut chains = audit.chains().await.unwrap();
     chains.sort_by_key(|chain| chain.previous.is_some());
-    let head = |batches: &[Batch]| head_of(&batches.last().unwrap().block);
+    let head = |batches: &[Batch]| head_of(batches.last().unwrap());
     let expected = [
         Chain {
-            boot: first[0].block.boot,
+            boot: first[0].blocks[0].boot,
             at_ms: FixedClock.now_ms(),
             version: "test".to_owned(),
             previous: None,
@@ -1114,7 +1356,7 @@ pub async fn a_chain_is_told_with_its_head_its_stop_and_the_one_before(store: &d
             head: head(&first),
         },
         Chain {
-            boot: second[0].block.boot,
+            boot: second[0].blocks[0].boot,
             at_ms: FixedClock.now_ms(),
             version: "test".to_owned(),
             previous: Some(head(&first)),
@@ -1131,8 +1373,8 @@ pub async fn blocks_come_back_as_they_were_committed(store: &dyn StoreUnderTest)
     let audit = store.audit();
     let batches = Life::new().batches(&requests(0..20), 6).await;
     commit(&audit, &batches).await;
-    let boot = batches[0].block.boot;
-    let expected: Vec<Block> = batches.iter().map(|batch| batch.block.clone()).collect();
+    let boot = batches[0].blocks[0].boot;
+    let expected: Vec<Block> = batches.iter().map(|batch| batch.blocks[0].clone()).collect();
     assert_eq!(audit.blocks(boot, 0, 1_000).await.unwrap(), expected);
     let after = audit.blocks(boot, expected[1].first_seq, 2).await.unwrap();
     assert_eq!(after, expected[2..4]);
@@ -1153,8 +1395,8 @@ pub async fn a_block_cannot_be_changed_or_deleted(store: &dyn StoreUnderTest) {
         let refusal = store.execute(statement).await.unwrap_err();
         assert!(refusal.contains("insert-only"), "`{statement}` was refused with: {refusal}");
     }
-    let kept = audit.blocks(batches[0].block.boot, 0, 10).await.unwrap();
-    assert_eq!(kept, [batches[0].block.clone()]);
+    let kept = audit.blocks(batches[0].blocks[0].boot, 0, 10).await.unwrap();
+    assert_eq!(kept, [batches[0].blocks[0].clone()]);
 }
 
 /// A row shows what its evidence says, and nothing where that cannot be read or is another's.
@@ -1178,7 +1420,7 @@ pub async fn a_record_is_shown_from_its_evidence_alone(store: &dyn StoreUnderTes
     assert!(view(1).await.is_err(), "another's record is not shown");
     assert!(view(2).await.is_err(), "there is no such entry");
     store.disarm().await;
-    store.replace_block(&flipped(&batches[0].block)).await;
+    store.replace_block(&flipped(&batches[0].blocks[0])).await;
     assert_eq!(audit.decision(decision_id(3)).await.unwrap().unwrap().record, None);
     assert!(view(3).await.is_err());
 }
@@ -1234,7 +1476,7 @@ pub async fn a_cut_tail_is_found_against_a_checkpoint_from_outside(store: &dyn S
     let log = Log::written(store).await;
     store.disarm().await;
     let last = log.batches.last().unwrap();
-    let boot = last.block.boot;
+    let boot = last.blocks[0].boot;
     // The newest chain disappears with all its traces: what is left is a whole, older log.
     for table in ["audit_block", "audit_chain", "decision"] {
         store.execute(&format!("delete from {table} where boot = '{boot}'")).await.unwrap();
@@ -1520,7 +1762,7 @@ impl Life {
         let (journal, relay) = self.open(Arc::clone(&store) as Arc<dyn AuditStore>, entries);
         assert!(relay.drain(DEADLINE).await);
         let own = journal.boot();
-        store.all().into_iter().filter(|batch| batch.block.boot != own).collect()
+        store.all().into_iter().filter(|batch| batch.blocks[0].boot != own).collect()
     }
 }
 
@@ -1542,7 +1784,7 @@ impl Recorder {
     }
 
     fn of(&self, boot: BootId) -> Vec<Batch> {
-        self.all().into_iter().filter(|batch| batch.block.boot == boot).collect()
+        self.all().into_iter().filter(|batch| batch.blocks[0].boot == boot).collect()
     }
 }
 
@@ -1588,6 +1830,13 @@ impl AuditStore for Recorder {
         Box::pin(async { Ok(None) })
     }
 
+    fn corrections<'a>(
+        &'a self,
+        _: &'a [DecisionId],
+    ) -> BoxFuture<'a, Result<Vec<CorrectionRow>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         Box::pin(async { Ok(()) })
     }
@@ -1609,8 +1858,9 @@ impl Log {
         batches.extend(life.batches(&with_document(requests(10..20)), 5).await);
         batches.extend(life.batches(&requests(20..30), 7).await);
         commit(&store.audit(), &batches).await;
-        let entries = batches.iter().map(|batch| batch.block.last_seq - batch.block.first_seq + 1).sum();
-        let head = head_of(&batches.last().unwrap().block);
+        let entries =
+            batches.iter().map(|batch| batch.blocks[0].last_seq - batch.blocks[0].first_seq + 1).sum();
+        let head = head_of(batches.last().unwrap());
         let held = vec![signer().sign(NOW_MS, head)];
         Self { batches, entries, held }
     }
@@ -1620,16 +1870,16 @@ impl Log {
         let boot = self
             .batches
             .iter()
-            .map(|batch| batch.block.boot)
-            .find(|boot| *boot != self.batches[0].block.boot);
-        self.batches.iter().filter(|batch| Some(batch.block.boot) == boot).collect()
+            .map(|batch| batch.blocks[0].boot)
+            .find(|boot| *boot != self.batches[0].blocks[0].boot);
+        self.batches.iter().filter(|batch| Some(batch.blocks[0].boot) == boot).collect()
     }
 
     #[expect(clippy::too_many_lines, reason = "a flat list of like things")]
     fn changes(&self) -> Vec<Tampering> {
         let middle = self.middle();
-        let boot = middle[0].block.boot;
-        let first = &middle[1].block;
+        let boot = middle[0].blocks[0].boot;
+        let first = &middle[1].blocks[0];
         let row = middle[1].decisions.first().unwrap();
         let block = |name, place: u64, changed: Block, whole: &Block| Tampering {
             name,
@@ -1647,7 +1897,12 @@ impl Log {
                 place: (boot, first.first_seq..=first.last_seq),
                 deed: Deed::Block { changed: flipped(first).into(), whole: first.clone().into() },
             },
-            block("the content of another block", first.first_seq, swapped(first, &middle[2].block), first),
+            block(
+                "the content of another block",
+                first.first_seq,
+                swapped(first, &middle[2].blocks[0]),
+                first,
+            ),
             Tampering {
                 name: "a block with another end",
                 place: (boot, first.first_seq..=first.last_seq),
@@ -1711,7 +1966,7 @@ impl Log {
             format!("{}; delete from audit_block where {is_block}", keep("audit_block", &is_block)),
             restore("audit_block"),
         ));
-        let last = &middle[middle.len() - 1].block;
+        let last = &middle[middle.len() - 1].blocks[0];
         let is_last = format!("boot = '{boot}' and first_seq = {}", last.first_seq);
         changes.push(Tampering {
             name: "a deleted last block",
@@ -1725,7 +1980,7 @@ impl Log {
                 undo: vec![restore("audit_block")],
             },
         });
-        let before = &middle[middle.len() - 2].block;
+        let before = &middle[middle.len() - 2].blocks[0];
         let is_chain = format!("boot = '{boot}'");
         changes.push(Tampering {
             name: "a cut tail, the table of chains adjusted",
@@ -1780,7 +2035,7 @@ impl Log {
         let document = document(1).hash;
         changes.push(rows(
             "an edited document",
-            middle.iter().find(|batch| !batch.documents.is_empty()).unwrap().block.first_seq,
+            middle.iter().find(|batch| !batch.documents.is_empty()).unwrap().blocks[0].first_seq,
             format!("update document set kind = 'other' where hash = '{document}'"),
             format!("update document set kind = 'config' where hash = '{document}'"),
         ));
@@ -1863,7 +2118,8 @@ fn ids(rows: &[StoredDecision]) -> Vec<DecisionId> {
     rows.iter().map(|stored| stored.row.id).collect()
 }
 
-fn head_of(block: &Block) -> ChainHead {
+fn head_of(batch: &Batch) -> ChainHead {
+    let block = batch.blocks.last().unwrap();
     ChainHead { boot: block.boot, seq: block.last_seq, hash: block.last.to_string() }
 }
 

@@ -5,9 +5,12 @@
 //!   gives out its public keys and waits for its relay, never a result.
 
 pub(crate) mod check;
+mod lessons;
 mod list;
 mod moment;
-mod routes;
+mod recompute;
+mod remote;
+pub(crate) mod routes;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,11 +26,12 @@ use std::time::Duration;
 
 use crate::cli::AuditCommand;
 use crate::control::Client;
+use crate::control::remote::Gateway;
 use crate::output::{json as print_json, line, note};
 use crate::plans;
 
 pub(crate) use list::Filters;
-pub(crate) use routes::router;
+pub(crate) use routes::{remote_router, router};
 
 use list::Page;
 
@@ -46,8 +50,16 @@ const ERASED: [(&str, &str); 5] = [
 /// How often `tail --follow` looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Carries out a command. The runtime is the caller's.
-pub(crate) async fn run(sources: &Sources, command: AuditCommand, json: bool) -> anyhow::Result<ExitCode> {
+/// Carries out a command, here or at a gateway elsewhere. The runtime is the caller's.
+pub(crate) async fn run(
+    sources: &Sources,
+    url: Option<&Gateway>,
+    command: AuditCommand,
+    json: bool,
+) -> anyhow::Result<ExitCode> {
+    if let Some(gateway) = url {
+        return remote::run(gateway, command, json).await;
+    }
     // An export is checked without a configuration: whoever checks it may have nothing else.
     if let AuditCommand::Verify { export: Some(export), checkpoints, keys } = &command {
         return check::export(export, checkpoints.as_deref(), keys, json).map(exit);
@@ -108,15 +120,7 @@ async fn with_client(
                 list::records(&answer);
             }
         }
-        AuditCommand::Explain { id } => {
-            let answer =
-                client.call(Method::GET, &format!("/explain/{}", segment(&id)?), &Value::Null).await?;
-            if json {
-                print_json(answer.get("run").unwrap_or(&Value::Null));
-            } else {
-                line(answer.get("text").and_then(Value::as_str).unwrap_or_default().trim_end());
-            }
-        }
+        AuditCommand::Explain { id } => plans::explain_id(client, &id, json).await?,
         AuditCommand::Verify { checkpoints, keys, .. } => {
             let settled = client.call(Method::POST, "/audit/settle", &json!({})).await?;
             let store = store(client, config).await?;
@@ -146,6 +150,8 @@ async fn with_client(
             let which = id.map_or_else(|| plans::Which::Last(last.unwrap_or_default()), plans::Which::One);
             return plans::replay(client, which, json).await;
         }
+        AuditCommand::Lessons => lessons::run(client).await?,
+        AuditCommand::Recompute(command) => recompute::run(client, &command, json).await?,
         AuditCommand::Reproject { chain } => reproject(client, chain, json).await?,
         AuditCommand::RotateKey => {
             let answer = client.call(Method::POST, "/audit/rotate-key", &json!({})).await?;
@@ -179,6 +185,7 @@ async fn store(client: &Client, config: &Config) -> anyhow::Result<Arc<dyn Audit
     match client {
         Client::Own(_, core) => Ok(Arc::clone(&core.store)),
         Client::Server(_) => Ok(crate::core::stores(config).await?.audit),
+        Client::Remote(_) => bail!("the store of a gateway elsewhere is not at hand"),
     }
 }
 

@@ -8,6 +8,7 @@ use baton_model::{ModelName, NameError};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::audit::Filters;
+use crate::control::remote::Gateway;
 use crate::store::Other;
 
 /// A gateway to every model that records every decision before it takes effect.
@@ -36,6 +37,9 @@ pub(crate) struct Place {
     /// The address to serve on
     #[arg(long, global = true, env = "BATON_LISTEN", value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
+    /// A gateway elsewhere, for commands that ask one; with an administrator's key in `BATON_ADMIN_KEY`
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<Gateway>,
     /// Print data as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -116,9 +120,6 @@ pub(crate) enum Command {
         /// A model, route or agent.
         #[arg(long, value_name = "MODEL", value_parser = model_pattern)]
         model: Option<String>,
-        /// Where the client reaches the gateway, if not where it listens.
-        #[arg(long, value_name = "URL")]
-        url: Option<String>,
     },
     /// Print the OpenAPI document
     Openapi,
@@ -127,6 +128,36 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+impl Command {
+    /// Whether it asks a gateway that may be elsewhere (`--url`). What works on files of its own machine does not,
+    /// nor what only whoever has the data directory may do.
+    pub(crate) const fn may_ask_elsewhere(&self) -> bool {
+        match self {
+            Self::Keys(_) | Self::Targets { .. } | Self::Connect { .. } => true,
+            Self::Explain { agent, .. } => agent.is_none(),
+            Self::Policy(command) => !matches!(command, PolicyCommand::Test { .. }),
+            Self::Mcp { command } => !matches!(command, Some(McpCommand::Approve { .. })),
+            Self::Models { command } => !matches!(command, Some(ModelsCommand::List { all: true })),
+            Self::Audit(command) => match **command {
+                AuditCommand::Tail { .. }
+                | AuditCommand::List { .. }
+                | AuditCommand::Show { .. }
+                | AuditCommand::Explain { .. }
+                | AuditCommand::Replay { .. }
+                | AuditCommand::Key => true,
+                AuditCommand::Export { csv, ndjson, .. } => csv || ndjson,
+                _ => false,
+            },
+            Self::Serve
+            | Self::Check { .. }
+            | Self::Doctor { .. }
+            | Self::Store(_)
+            | Self::Openapi
+            | Self::Completions { .. } => false,
+        }
+    }
 }
 
 /// What can be done with the audit log.
@@ -227,6 +258,14 @@ pub(crate) enum AuditCommand {
         #[arg(long, value_name = "N", conflicts_with = "id")]
         last: Option<u32>,
     },
+    /// Print what was said of decisions as rows to train the scorer of `auto` on
+    ///
+    /// A row has its text only where content is captured; that it was read is recorded.
+    Lessons,
+    /// Count costs anew with the prices of now, where they were wrong
+    ///
+    /// Nothing that was recorded changes: what comes out otherwise is written down as a correction.
+    Recompute(Recompute),
     /// Make the rows that are listed and counted again from the evidence
     Reproject {
         /// Only of this chain
@@ -237,6 +276,23 @@ pub(crate) enum AuditCommand {
     Key,
     /// Let another key sign from now on
     RotateKey,
+}
+
+/// Which costs are counted anew.
+#[derive(Args, Debug)]
+pub(crate) struct Recompute {
+    /// Of decisions made then or later: `2h` ago, `2026-11-21`, `2026-11-21T20:36:29Z`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: String,
+    /// Of decisions made before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: String,
+    /// Only where this model or target was chosen
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Say what would change, and write nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What can be done with policies.

@@ -18,6 +18,7 @@ use crate::cli::{
     Cli, Command, Copying, KeysCommand, McpCommand, ModelsCommand, Place, PolicyCommand, StoreCommand,
     TargetsCommand,
 };
+use crate::control::remote::{Gateway, Remote};
 use crate::control::{Client, CreateKey, RotateKey};
 use crate::models::Which;
 use crate::output::{json as print_json, line, note, problem};
@@ -46,10 +47,18 @@ fn sources(place: Place) -> Sources {
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let json = cli.place.json;
+    let url = cli.place.url.clone();
+    let url = url.as_ref();
     let mut sources = sources(cli.place);
-    match cli.command.unwrap_or(Command::Serve) {
+    let command = cli.command.unwrap_or(Command::Serve);
+    if url.is_some() && !command.may_ask_elsewhere() {
+        return Ok(wrong(
+            "`--url` does not go with this command: it works on this machine's files or data directory",
+        ));
+    }
+    match command {
         Command::Openapi => {
-            line(&baton_api::openapi(baton_admin::openapi()).to_pretty_json()?);
+            line(&baton_api::openapi(crate::control::openapi()).to_pretty_json()?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Store(StoreCommand::Copy(Copying { to, from })) => {
@@ -57,9 +66,9 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let way = to.map(Way::To).or(from.map(Way::From)).context("say `--to` or `--from`")?;
             runtime()?.block_on(crate::store::copy(&config, &way, json))
         }
-        Command::Connect { client, model, url } => {
+        Command::Connect { client, model } => {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
-            crate::connect::run(&config, client.as_deref(), model.as_deref(), url.as_deref(), json);
+            crate::connect::run(&config, client.as_deref(), model.as_deref(), url, json);
             Ok(ExitCode::SUCCESS)
         }
         Command::Completions { shell } => {
@@ -77,6 +86,14 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             traces.shut_down();
             result.map(|()| ExitCode::SUCCESS)
         }
+        Command::Models { command } if let Some(gateway) = url => {
+            let name = match command {
+                Some(ModelsCommand::Show { name }) => Some(name),
+                Some(ModelsCommand::List { .. }) | None => None,
+            };
+            let shown = models::elsewhere(gateway, name.as_deref(), json);
+            runtime()?.block_on(shown).map(|()| ExitCode::SUCCESS)
+        }
         Command::Models { command } => {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
             match command.unwrap_or(ModelsCommand::List { all: false }) {
@@ -90,34 +107,30 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
             runtime()?.block_on(crate::doctor::run(&config, live, json))
         }
-        Command::Explain { id: Some(id), .. } => with_server(&sources, move |client| {
-            Box::pin(async move {
-                let answer = client.call(Method::GET, &format!("/explain/{id}"), &Value::Null).await?;
-                if json {
-                    print_json(answer.get("run").unwrap_or(&Value::Null));
-                } else {
-                    line(answer.get("text").and_then(Value::as_str).unwrap_or_default().trim_end());
-                }
-                Ok(ExitCode::SUCCESS)
-            })
+        Command::Explain { id: Some(id), .. } => with_server(&sources, url, move |client| {
+            Box::pin(async move { plans::explain_id(client, &id, json).await.map(|()| ExitCode::SUCCESS) })
         }),
         Command::Explain { id: None, agent: Some(name), .. } => {
             let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
             Ok(crate::agents::explain(&config, &name, json))
         }
         Command::Explain { id: None, agent: None, models, policy, prompt_file, task } => {
-            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
             let asked = Asked { models, policy, prompt_file, task };
+            if let Some(gateway) = url {
+                let there = plans::explain_there(gateway, &asked, json);
+                return runtime()?.block_on(there).map(|()| ExitCode::SUCCESS);
+            }
+            let Some(config) = loaded(&sources) else { return Ok(ExitCode::FAILURE) };
             runtime()?.block_on(plans::explain(&config, &asked, json)).map(|()| ExitCode::SUCCESS)
         }
-        Command::Audit(command) => runtime()?.block_on(crate::audit::run(&sources, *command, json)),
+        Command::Audit(command) => runtime()?.block_on(crate::audit::run(&sources, url, *command, json)),
         Command::Policy(PolicyCommand::Replay { id, last }) => {
             let which = id.map_or_else(|| plans::Which::Last(last.unwrap_or_default()), plans::Which::One);
-            with_server(&sources, move |client| Box::pin(plans::replay(client, which, json)))
+            with_server(&sources, url, move |client| Box::pin(plans::replay(client, which, json)))
         }
         Command::Policy(PolicyCommand::WhatIf { file, name, last }) => {
             let policy = plans::policy_of(&sources, &file, name.as_deref())?;
-            with_server(&sources, move |client| {
+            with_server(&sources, url, move |client| {
                 Box::pin(async move {
                     plans::what_if(client, &policy, last, json).await.map(|()| ExitCode::SUCCESS)
                 })
@@ -129,31 +142,31 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Policy(PolicyCommand::Put { file, name }) => {
             let policy = plans::policy_to_put(&sources, &file, &name)?;
-            with_server(&sources, move |client| {
+            with_server(&sources, url, move |client| {
                 Box::pin(async move {
                     versions::put(client, &name, &policy, json).await.map(|()| ExitCode::SUCCESS)
                 })
             })
         }
-        Command::Policy(PolicyCommand::List) => with_server(&sources, move |client| {
+        Command::Policy(PolicyCommand::List) => with_server(&sources, url, move |client| {
             Box::pin(async move { versions::list(client, json).await.map(|()| ExitCode::SUCCESS) })
         }),
-        Command::Policy(PolicyCommand::Show { policy }) => with_server(&sources, move |client| {
+        Command::Policy(PolicyCommand::Show { policy }) => with_server(&sources, url, move |client| {
             Box::pin(async move { versions::show(client, &policy, json).await.map(|()| ExitCode::SUCCESS) })
         }),
         Command::Policy(PolicyCommand::Activate { version: Selector { name, version } }) => {
-            carry_out(&sources, Act::Activate { name, version }, json)
+            carry_out(&sources, url, Act::Activate { name, version }, json)
         }
         Command::Policy(PolicyCommand::Canary { version: Selector { name, version }, percent }) => {
-            carry_out(&sources, Act::Canary { name, version, percent }, json)
+            carry_out(&sources, url, Act::Canary { name, version, percent }, json)
         }
         Command::Policy(PolicyCommand::Shadow { version: Selector { name, version } }) => {
-            carry_out(&sources, Act::Shadow { name, version }, json)
+            carry_out(&sources, url, Act::Shadow { name, version }, json)
         }
         Command::Policy(PolicyCommand::Rollback { name }) => {
-            carry_out(&sources, Act::Rollback { name }, json)
+            carry_out(&sources, url, Act::Rollback { name }, json)
         }
-        Command::Policy(PolicyCommand::Off { name }) => carry_out(&sources, Act::Off { name }, json),
+        Command::Policy(PolicyCommand::Off { name }) => carry_out(&sources, url, Act::Off { name }, json),
         Command::Targets { command } => {
             let switch = match command.unwrap_or(TargetsCommand::List) {
                 TargetsCommand::List => None,
@@ -161,29 +174,36 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 TargetsCommand::Disable { scope } => Some((scope, Manual::Disabled)),
                 TargetsCommand::Enable { scope } => Some((scope, Manual::On)),
             };
-            with_server(&sources, move |client| {
+            with_server(&sources, url, move |client| {
                 Box::pin(
                     async move { plans::targets(client, switch, json).await.map(|()| ExitCode::SUCCESS) },
                 )
             })
         }
         Command::Mcp { command } => match command.unwrap_or(McpCommand::List) {
-            McpCommand::List => with_server(&sources, move |client| {
+            McpCommand::List => with_server(&sources, url, move |client| {
                 Box::pin(async move { mcp::show(client, json).await.map(|()| ExitCode::SUCCESS) })
             }),
-            McpCommand::Approve { server } => with_server(&sources, move |client| {
+            McpCommand::Approve { server } => with_server(&sources, url, move |client| {
                 Box::pin(async move { mcp::take(client, server, json).await.map(|()| ExitCode::SUCCESS) })
             }),
         },
-        Command::Keys(command) => with_server(&sources, move |client| {
+        Command::Keys(command) => with_server(&sources, url, move |client| {
             Box::pin(async move { keys(client, command, json).await.map(|()| ExitCode::SUCCESS) })
         }),
     }
 }
 
+/// What stands on the command line does not go together: told as the parser tells it, with its exit code.
+fn wrong(why: &str) -> ExitCode {
+    let error = Cli::command().error(clap::error::ErrorKind::ArgumentConflict, why);
+    note(error.render().to_string().trim_end());
+    ExitCode::from(2)
+}
+
 /// Changes which versions of a policy are in force.
-fn carry_out(sources: &Sources, act: Act, json: bool) -> anyhow::Result<ExitCode> {
-    with_server(sources, move |client| {
+fn carry_out(sources: &Sources, url: Option<&Gateway>, act: Act, json: bool) -> anyhow::Result<ExitCode> {
+    with_server(sources, url, move |client| {
         Box::pin(async move { versions::carry_out(client, &act, json).await.map(|()| ExitCode::SUCCESS) })
     })
 }
@@ -223,11 +243,13 @@ fn check(sources: &Sources, json: bool) -> ExitCode {
                     "agents": crate::agents::report(&config),
                 }));
             } else {
-                let file = sources
-                    .file
-                    .as_ref()
-                    .map_or_else(|| "no file".to_owned(), |file| file.display().to_string());
-                line(&format!("{file}: good, version {}", config.version()));
+                line(&match &sources.file {
+                    Some(file) => format!("{}: good, version {}", file.display(), config.version()),
+                    None => format!(
+                        "there is no `baton.yaml` here: what holds without one is good, version {}",
+                        config.version()
+                    ),
+                });
                 crate::agents::remarks(&config).for_each(|remark| line(&format!("  {remark}")));
             }
             ExitCode::SUCCESS
@@ -259,10 +281,19 @@ fn mistakes(error: &ConfigError) -> Vec<Value> {
 
 type Task<'a> = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>> + 'a>>;
 
-/// Runs a command against the server, or against the data directory when there is none.
-fn with_server(sources: &Sources, task: impl FnOnce(&Client) -> Task<'_>) -> anyhow::Result<ExitCode> {
+/// Runs a command against the gateway that is named, else the server here, else the data directory.
+fn with_server(
+    sources: &Sources,
+    url: Option<&Gateway>,
+    task: impl FnOnce(&Client) -> Task<'_>,
+) -> anyhow::Result<ExitCode> {
+    let runtime = runtime()?;
+    if let Some(gateway) = url {
+        let client = Client::Remote(Box::new(Remote::new(gateway)?));
+        return runtime.block_on(task(&client));
+    }
     let Some(config) = loaded(sources) else { return Ok(ExitCode::FAILURE) };
-    runtime()?.block_on(async {
+    runtime.block_on(async {
         let client = Client::open(&config).await?;
         let result = task(&client).await;
         client.close().await?;

@@ -6,6 +6,7 @@
 use baton_config::Config;
 use serde_json::json;
 
+use crate::control::remote::Gateway;
 use crate::output::{json as print_json, line, note};
 
 /// A client, and how it is told where to ask.
@@ -121,15 +122,14 @@ pub(crate) fn run(
     config: &Config,
     client: Option<&str>,
     model: Option<&str>,
-    url: Option<&str>,
+    url: Option<&Gateway>,
     as_json: bool,
 ) {
     let Some(row) = ROWS.iter().find(|row| Some(row.name) == client) else {
         return list(as_json);
     };
     let own = format!("http://{}", config.listen);
-    let root = url.unwrap_or(&own).trim_end_matches('/');
-    let root = root.strip_suffix("/v1").unwrap_or(root);
+    let root = url.map_or(own.as_str(), Gateway::as_str);
     let model = model.unwrap_or(ANY_MODEL);
     let text = filled(row.text, root, model);
     if as_json {

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use baton_access::{Epochs, MasterKey};
+use baton_access::{Epochs, KeyRing, MasterKey};
 use baton_admin::{ContentBody, ContentDesk, ContentError, ContentState};
 use baton_audit::{
     Change, Content, ContentKeys, ContentPart, ContentRow, ContentStore, Erased, Forgotten, IdSource,
@@ -26,6 +26,7 @@ use baton_state::Subject;
 use baton_state::responses::ResponseStore;
 use baton_state::runs::RunStore;
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 
 use self::capture::Capturing;
 use crate::control::Answers;
@@ -75,7 +76,11 @@ impl Contents {
     pub(crate) fn capture(
         self: &Arc<Self>,
         settings: &baton_config::CaptureSettings,
+        keys: &KeyRing,
     ) -> anyhow::Result<Arc<Capturing>> {
+        for id in capture::unknown_keys(settings, keys) {
+            tracing::warn!(key = %id, "`audit.capture.keys` names a key that is not there");
+        }
         let capturing = Capturing::start(settings, Arc::clone(self))?;
         Ok(Arc::clone(self.capturing.get_or_init(|| capturing)))
     }
@@ -114,9 +119,24 @@ impl Contents {
         Ok(found.iter().map(|content| self.opened(content)).collect())
     }
 
+    /// What can be opened of one side of a decision, as it was sealed.
+    pub(crate) async fn plain(
+        &self,
+        decision: DecisionId,
+        part: ContentPart,
+    ) -> Result<Vec<Value>, StoreError> {
+        let found = self.store.contents(decision).await?;
+        let of_part = found.iter().filter(|stored| stored.row.part == part);
+        Ok(of_part.filter_map(|stored| self.open_up(stored).ok()).collect())
+    }
+
     fn opened(&self, stored: &StoredContent) -> ContentBody {
+        ContentBody::new(&stored.row, self.open_up(stored))
+    }
+
+    fn open_up(&self, stored: &StoredContent) -> Result<Value, ContentState> {
         let row = &stored.row;
-        let plain = match (&stored.key, &stored.record) {
+        match (&stored.key, &stored.record) {
             (None, _) => Err(ContentState::Erased),
             (Some(_), None) => Err(ContentState::Unavailable),
             (Some(key), Some(record)) => {
@@ -128,8 +148,7 @@ impl Contents {
                     .and_then(|packed| serde_json::from_slice(&Content::unpack(&packed)?).ok())
                     .ok_or(ContentState::Unavailable)
             }
-        };
-        ContentBody::new(row, plain)
+        }
     }
 
     /// Erases what is kept of a subject, and records that. What is being captured or answered meanwhile comes
@@ -150,7 +169,7 @@ impl Contents {
             actor: actor.to_owned(),
             action: "audit.erase".to_owned(),
             subject: subject.to_string(),
-            detail: serde_json::Value::Null,
+            detail: Value::Null,
         });
         let receipt = self.journal.append(&begun)?;
         self.journal.synced(&receipt).await?;
@@ -267,7 +286,7 @@ impl ContentDesk for Contents {
                 actor: reader.to_owned(),
                 action: "content.read".to_owned(),
                 subject: decision.to_string(),
-                detail: serde_json::Value::Null,
+                detail: Value::Null,
             });
             let receipt = self.journal.append(&change).map_err(unrecorded)?;
             self.journal.synced(&receipt).await.map_err(unrecorded)?;

@@ -21,7 +21,7 @@ use baton_model::Secret;
 use baton_net::tasks::Tasks;
 use baton_state::responses::{Keeping, ResponseStore};
 use baton_state::runs::{Leasing, RunStore};
-use baton_state::{Responses, Runs};
+use baton_state::{Compactions, Responses, Runs};
 use baton_store_postgres::{ConnectError, PostgresOptions, PostgresStore};
 use baton_store_sqlite::SqliteStore;
 use baton_tools::Registry;
@@ -207,6 +207,11 @@ impl Core {
         let responses = Arc::new(Responses::new(Arc::clone(&self.responses), seal, clock, Keeping::STANDARD));
         drop(self.tasks.spawn(stored::purge(Arc::clone(&responses), self.tasks.clone())));
         config.stores_responses.then_some(responses)
+    }
+
+    /// What seals summaries of conversations for clients.
+    pub(crate) fn compactions(&self) -> Arc<Compactions> {
+        Arc::new(Compactions::new(Arc::new(Sealing(self.sealer.clone()))))
     }
 
     /// The runs of this installation, as this process holds them.

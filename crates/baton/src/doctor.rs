@@ -1,16 +1,22 @@
 //! `baton doctor`: checks what a working gateway needs, and says what to do about what is missing.
 
+use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use axum::http::{Request, Uri};
 use baton_config::{Config, Database, NoteKind};
+use baton_net::body::Chunks;
+use baton_net::client::HttpClient;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::control::SOCKET;
 use crate::output::{json as print_json, line};
+use crate::settings::client;
 
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -24,8 +30,7 @@ struct Finding {
 
 /// Looks at everything, or with `live` only whether a server answers.
 pub(crate) async fn run(config: &Config, live: bool, json: bool) -> anyhow::Result<ExitCode> {
-    let server = server(config).await;
-    let findings = if live { vec![server] } else { checks(config, server) };
+    let findings = if live { vec![server(config, Wanted::Now).await] } else { checks(config).await? };
     let ok = findings.iter().all(|finding| finding.ok);
     if json {
         let rows: Vec<_> = findings
@@ -46,11 +51,37 @@ pub(crate) async fn run(config: &Config, live: bool, json: bool) -> anyhow::Resu
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn checks(config: &Config, server: Finding) -> Vec<Finding> {
-    let mut findings = vec![data_dir(config), database(config), providers(config)];
+async fn checks(config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = vec![data_dir(config), database(config).await, providers(config)];
+    findings.extend(reached(config).await?);
     findings.extend(agents(config));
-    findings.push(server);
-    findings
+    findings.push(server(config, Wanted::Sometime).await);
+    Ok(findings)
+}
+
+/// Whether every provider can be reached: its name, the way, its certificate. No key is sent.
+async fn reached(config: &Config) -> anyhow::Result<Vec<Finding>> {
+    let mut clients = HashMap::new();
+    let mut asking = Vec::with_capacity(config.providers.len());
+    for provider in &config.providers {
+        let client = client(&mut clients, PATIENCE, provider)?;
+        asking.push(async move {
+            let (name, url) = (&provider.upstream.name, provider.upstream.base_url.to_string());
+            let (ok, said) = match tokio::time::timeout(PATIENCE, ask(&client, &url)).await {
+                Ok(Ok(())) => (true, "answers".to_owned()),
+                Ok(Err(error)) => (false, format!("cannot be asked: {error:#}")),
+                Err(_elapsed) => (false, format!("does not answer within {} s", PATIENCE.as_secs())),
+            };
+            Finding { what: "provider", ok, said: format!("`{name}` at {url} {said}") }
+        });
+    }
+    Ok(futures_util::future::join_all(asking).await)
+}
+
+/// Any answer will do.
+async fn ask(client: &HttpClient, url: &str) -> anyhow::Result<()> {
+    let request = Request::head(url).body(Chunks::empty())?;
+    client.send(request).await.map(drop).map_err(|error| anyhow::anyhow!("{error}"))
 }
 
 /// How much of what the file says of agents is done; `baton check` has it line by line.
@@ -75,7 +106,7 @@ fn data_dir(config: &Config) -> Finding {
             (false, format!("`{}` cannot be written", dir.display()))
         }
         Ok(_) => (true, format!("`{}`{}", dir.display(), if running { ", in use by a server" } else { "" })),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             (true, format!("`{}` will be made at the first start", dir.display()))
         }
         Err(error) => (false, format!("`{}`: {error}", dir.display())),
@@ -83,7 +114,7 @@ fn data_dir(config: &Config) -> Finding {
     Finding { what: "data", ok, said }
 }
 
-fn database(config: &Config) -> Finding {
+async fn database(config: &Config) -> Finding {
     let given =
         std::env::var_os("BATON_MASTER_KEY").is_some() || std::env::var_os("BATON_MASTER_KEY_FILE").is_some();
     match &config.database {
@@ -93,7 +124,24 @@ fn database(config: &Config) -> Finding {
             ok: false,
             said: "Postgres, but no master key is given: set `BATON_MASTER_KEY` (`openssl rand -base64 32` makes one)".to_owned(),
         },
-        Database::Postgres(_) => Finding { what: "store", ok: true, said: "Postgres; a running server tells on /readyz whether it answers".to_owned() },
+        Database::Postgres(url) => {
+            let (ok, said) = postgres(url.expose()).await;
+            Finding { what: "store", ok, said }
+        }
+    }
+}
+
+/// Whether somebody takes connections where Postgres should be. What the URL says of users stays unsaid.
+async fn postgres(url: &str) -> (bool, String) {
+    let uri: Option<Uri> = url.parse().ok();
+    let place = uri.as_ref().and_then(|uri| Some((uri.host()?, uri.port_u16().unwrap_or(5432))));
+    let Some((host, port)) = place.filter(|(host, _)| !host.is_empty()) else {
+        return (true, "Postgres; a running server tells on /readyz whether it answers".to_owned());
+    };
+    match tokio::time::timeout(PATIENCE, TcpStream::connect((host, port))).await {
+        Ok(Ok(_connection)) => (true, format!("Postgres at {host}:{port} takes connections")),
+        Ok(Err(error)) => (false, format!("Postgres at {host}:{port} cannot be reached: {error}")),
+        Err(_elapsed) => (false, format!("Postgres at {host}:{port} does not answer in time")),
     }
 }
 
@@ -116,12 +164,24 @@ fn providers(config: &Config) -> Finding {
     Finding { what: "providers", ok: true, said }
 }
 
-async fn server(config: &Config) -> Finding {
+/// Whether a server has to run already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// It is asked for its health.
+    Now,
+    /// It may be started later.
+    Sometime,
+}
+
+async fn server(config: &Config, wanted: Wanted) -> Finding {
     let address = reachable(config.listen);
     let (ok, said) = match tokio::time::timeout(PATIENCE, ready(address)).await {
         Ok(Ok(true)) => (true, format!("answers on {address} and is ready")),
         Ok(Ok(false)) => {
             (false, format!("answers on {address} and is not ready: see http://{address}/readyz"))
+        }
+        Ok(Err(error)) if wanted == Wanted::Sometime && error.kind() == ErrorKind::ConnectionRefused => {
+            (true, format!("does not run; `baton serve` starts it on {address}, which is free"))
         }
         Ok(Err(error)) => (false, format!("does not answer on {address}: {error}; `baton serve` starts it")),
         Err(_elapsed) => (false, format!("does not answer on {address} in time")),

@@ -20,6 +20,7 @@ mod core;
 mod doctor;
 mod mcp;
 mod models;
+mod notices;
 mod output;
 mod plans;
 mod retention;

@@ -6,24 +6,49 @@ use axum::extract::State;
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use baton_tools::{Registry, ServerRef};
+use baton_tools::{PinnedServer, Registry, ServerRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
-use crate::control::{Client, Control, Refused, record};
+use crate::control::{Actor, Client, Control, Refused, record};
 use crate::output::{json as print_json, line, note};
 use crate::plans::text;
 
 /// How long a server may take to list its tools.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The routes of the control socket.
+/// The routes of the control socket alone: to take a stranger's changed tools is for whoever has the data directory.
 pub(crate) fn router() -> Router<Control> {
-    Router::new().route("/mcp", get(list)).route("/mcp/approve", post(approve))
+    Router::new().route("/mcp/approve", post(approve))
 }
 
-async fn list(State(control): State<Control>) -> Json<Value> {
-    Json(json!({"object": "list", "data": control.tools.pins(), "has_more": false}))
+/// The routes that administrators have over the network too.
+pub(crate) fn remote_router() -> Router<Control> {
+    Router::new().route("/mcp", get(list))
+}
+
+/// The servers whose tools are pinned.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PinnedList {
+    #[schema(example = "list")]
+    object: &'static str,
+    #[schema(value_type = Vec<Object>)]
+    data: Vec<PinnedServer>,
+    has_more: bool,
+}
+
+/// Lists the tools of MCP servers that are pinned, and which of them changed since they were first seen.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/mcp",
+    operation_id = "admin.mcp.list",
+    tag = "admin",
+    responses((status = 200, description = "The servers with their tools", body = PinnedList, example = json!({"object": "list", "data": [{"server": "acme/search", "tools": [{"tool": "search", "hash": "9b2f0c77", "changed_to": null}]}], "has_more": false}))),
+    security(("bearer" = []), ("x-api-key" = [])),
+)]
+pub(crate) async fn list(State(control): State<Control>) -> Json<PinnedList> {
+    Json(PinnedList { object: "list", data: control.tools.pins(), has_more: false })
 }
 
 /// Which server's tools are taken as they are now.
@@ -35,6 +60,7 @@ struct Approval {
 
 async fn approve(
     State(control): State<Control>,
+    actor: Actor,
     Json(approval): Json<Approval>,
 ) -> Result<Json<Value>, Refused> {
     let tools: &Registry = &control.tools;
@@ -47,7 +73,7 @@ async fn approve(
         .flat_map(|pinned| pinned.tools)
         .filter_map(|tool| Some(format!("{} {}", tool.tool, tool.changed_to?)))
         .collect();
-    record(&control, "mcp.approve", &approval.server, json!({ "tools": changes })).await?;
+    record(&control, &actor, "mcp.approve", &approval.server, json!({ "tools": changes })).await?;
     let tools = tools
         .approve(&approval.server)
         .map_err(|error| Refused(StatusCode::BAD_REQUEST, error.to_string()))?;

@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use baton_config::Config;
-use baton_model::{ModelName, NanoUsd, Price, Target};
+use baton_engine::Settings;
+use baton_model::{ModelName, NanoUsd, Price, Target, nearest};
 use baton_policy::{Capabilities, Facts};
 use baton_upstream::{Known, ModelNames, Source, catalog};
 use serde_json::{Value, json};
 
+use crate::control::remote::{Gateway, Remote, encoded};
 use crate::output::{json as print_json, line, problem, table};
 
 /// Which models to list.
@@ -79,7 +81,14 @@ pub(crate) fn show(config: &Config, name: &str, json: bool) -> anyhow::Result<Ex
         (Some(entry), _) => Shown::new(config, entry.target.clone(), &entry.facts),
         (None, Some(known)) => Shown::new(config, known.target.clone(), &known.facts),
         (None, None) => {
-            problem(&format!("`{name}` stands for no model; `baton models list --all` lists what is known"));
+            let known = catalog().models().iter().map(|known| known.target.to_string());
+            let known: Vec<String> = known.chain(entries(&settings)).collect();
+            let short = known.iter().filter_map(|name| Some(name.split_once('/')?.1));
+            let hint = match nearest(name, known.iter().map(String::as_str).chain(short)) {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "`baton models list --all` lists what is known".to_owned(),
+            };
+            problem(&format!("`{name}` stands for no model; {hint}"));
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -93,6 +102,58 @@ pub(crate) fn show(config: &Config, name: &str, json: bool) -> anyhow::Result<Ex
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// The models that are configured, as they can be named.
+fn entries(settings: &Settings) -> impl Iterator<Item = String> {
+    settings.catalog.models().into_iter().flat_map(|entry| {
+        let aliases: Vec<String> = entry.facts.aliases.iter().map(ToString::to_string).collect();
+        std::iter::once(entry.target.to_string()).chain(aliases)
+    })
+}
+
+/// Lists the models of a gateway elsewhere that its administrators may name, or shows one of them.
+pub(crate) async fn elsewhere(gateway: &Gateway, name: Option<&str>, json: bool) -> anyhow::Result<()> {
+    let remote = Remote::new(gateway)?;
+    if let Some(name) = name {
+        print_json(&remote.get(&format!("/v1/models/{}", encoded(name))).await?);
+        return Ok(());
+    }
+    let answer = remote.get("/v1/models").await?;
+    let models = answer.get("data").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if json {
+        print_json(&Value::from(models));
+        return Ok(());
+    }
+    let mut rows = vec![["model", "context", "$ in", "$ out", "can"].map(str::to_owned)];
+    rows.extend(models.iter().map(listed));
+    table(&rows);
+    Ok(())
+}
+
+/// A model of `GET /v1/models` as a row.
+fn listed(model: &Value) -> [String; 5] {
+    let id = model.get("id").and_then(Value::as_str).unwrap_or_default();
+    let aliases = model.get("aliases").and_then(Value::as_array).into_iter().flatten();
+    let aliases: Vec<&str> = aliases.filter_map(Value::as_str).collect();
+    let aliases = if aliases.is_empty() { String::new() } else { format!("  ({})", aliases.join(", ")) };
+    let window = model.pointer("/capabilities/input_token_limit").and_then(Value::as_u64);
+    let price = |pointer: &str| model.pointer(pointer).map_or_else(unknown, Value::to_string);
+    let can = model.get("capabilities").and_then(Value::as_object).into_iter().flatten();
+    let words: Vec<&str> = can
+        .filter(|(name, has)| **has == Value::Bool(true) && !ALL_CAN.contains(&name.as_str()))
+        .map(|(name, _)| name.as_str())
+        .collect();
+    [
+        format!("{id}{aliases}"),
+        window.map_or_else(unknown, short),
+        price("/pricing/input_per_million"),
+        price("/pricing/output_per_million"),
+        if words.is_empty() { unknown() } else { words.join(" ") },
+    ]
+}
+
+/// What the API says of every model, and `reasoning` under another client's name for it.
+const ALL_CAN: [&str; 3] = ["text", "streaming", "thinking"];
 
 impl<'a> Shown<'a> {
     fn new(config: &Config, target: Target, facts: &'a Facts) -> Self {

@@ -15,30 +15,45 @@ use axum::http::Method;
 use baton_audit::{Decision, NotReplayable, Replay, Replayer, WhatIf};
 use baton_config::{Config, Sources};
 use baton_engine::{DryRun, Manual, Outlook, Scope};
-use baton_model::Usage;
+use baton_model::{DecisionId, RunId, Usage};
 use baton_policy::Policy;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::control::Client;
+use crate::control::remote::{Gateway, Remote, encoded};
 use crate::output::{json as print_json, line, note};
 
 /// The most decisions that are asked for at once.
 const PAGE: u32 = 500;
 
 /// Decisions as they were recorded, with the documents that they refer to.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Plans {
-    pub(crate) decisions: Vec<Planned>,
-    pub(crate) documents: BTreeMap<String, Value>,
-    pub(crate) has_more: bool,
+    #[schema(example = "list")]
+    object: String,
+    data: Vec<Planned>,
+    /// Policies, catalogues and prices by their hash.
+    #[schema(value_type = Object)]
+    documents: BTreeMap<String, Value>,
+    has_more: bool,
+}
+
+impl Plans {
+    pub(crate) fn new(data: Vec<Planned>, documents: BTreeMap<String, Value>, has_more: bool) -> Self {
+        Self { object: "list".to_owned(), data, documents, has_more }
+    }
 }
 
 /// A decision, and the tokens of its answer where they are known.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 pub(crate) struct Planned {
+    /// The record.
+    #[schema(value_type = Object)]
     pub(crate) decision: Decision,
+    #[schema(value_type = Option<Object>)]
     pub(crate) used: Option<Usage>,
 }
 
@@ -99,6 +114,43 @@ pub(crate) async fn explain(config: &Config, asked: &Asked, json: bool) -> anyho
         print_json(&shown);
     } else {
         line(text.trim_end());
+    }
+    Ok(())
+}
+
+/// The same of a gateway elsewhere.
+pub(crate) async fn explain_there(gateway: &Gateway, asked: &Asked, json: bool) -> anyhow::Result<()> {
+    let remote = Remote::new(gateway)?;
+    let body = Bytes::from(serde_json::to_vec(&asked.body()?)?);
+    if json {
+        print_json(&remote.call(Method::POST, "/v1/route", body).await?);
+    } else {
+        line(&remote.text(Method::POST, "/v1/route", body).await?);
+    }
+    Ok(())
+}
+
+/// `baton explain ID`: why an answer came from where it came.
+pub(crate) async fn explain_id(client: &Client, id: &str, json: bool) -> anyhow::Result<()> {
+    let kind = match (id.parse::<DecisionId>(), id.parse::<RunId>()) {
+        (Ok(_), _) => "decisions",
+        (_, Ok(_)) => "runs",
+        _ => bail!("`{id}` is neither a decision (`dec_…`) nor a run (`run_…`)"),
+    };
+    if let Client::Remote(remote) = client {
+        let path = format!("/admin/v1/{kind}/{id}");
+        if json {
+            print_json(&remote.get(&path).await?);
+        } else {
+            line(&remote.text(Method::GET, &path, Bytes::new()).await?);
+        }
+        return Ok(());
+    }
+    let answer = client.call(Method::GET, &format!("/explain/{id}"), &Value::Null).await?;
+    if json {
+        print_json(answer.get("run").unwrap_or(&Value::Null));
+    } else {
+        line(answer.get("text").and_then(Value::as_str).unwrap_or_default().trim_end());
     }
     Ok(())
 }
@@ -270,13 +322,13 @@ async fn each_plan(
                 replayer.give(hash, body);
             }
         }
-        for planned in plans.decisions {
+        for planned in plans.data {
             visit(replayer, planned);
         }
     };
     let mut left = match which {
         Which::One(id) => {
-            let answer = client.call(Method::GET, &format!("/plans/{id}"), &Value::Null).await?;
+            let answer = client.call(Method::GET, &format!("/plans/{}", encoded(&id)), &Value::Null).await?;
             take(replayer, serde_json::from_value(answer)?);
             return Ok(());
         }
@@ -287,9 +339,9 @@ async fn each_plan(
         let limit = left.min(PAGE);
         let answer = client.call(Method::GET, &format!("/plans?limit={limit}{after}"), &Value::Null).await?;
         let plans: Plans = serde_json::from_value(answer)?;
-        let Some(last) = plans.decisions.last() else { break };
-        after = format!("&after={}", last.decision.id);
-        left = left.saturating_sub(u32::try_from(plans.decisions.len())?);
+        let Some(last) = plans.data.last() else { break };
+        after = format!("&starting_after={}", last.decision.id);
+        left = left.saturating_sub(u32::try_from(plans.data.len())?);
         let has_more = plans.has_more;
         take(replayer, plans);
         if !has_more {

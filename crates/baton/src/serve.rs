@@ -1,6 +1,6 @@
 //! `baton serve`: opens everything, serves, and ends in order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::control::{self, Control, SOCKET};
 use crate::core::Core;
+use crate::notices::Notices;
 use crate::output::note;
 use crate::settings::{access, settings};
 use crate::status::Status;
@@ -65,7 +66,7 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         drain.last_words.clone(),
     );
     let engine = Arc::new(match &config.audit.capture {
-        Some(capture) => engine.with_capture(core.contents.capture(capture)?),
+        Some(capture) => engine.with_capture(core.contents.capture(capture, &core.keys)?),
         None => engine,
     });
     engine.health().restore(crate::plans::switches(&config.data_dir)?);
@@ -93,27 +94,42 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         Arc::clone(&engine),
     )
     .with_contents(Arc::clone(&core.contents) as _);
+    let stored_runs = core.stored_runs()?;
+    let told = config.runs.webhook.as_ref();
+    let notices = told.map(|settings| Notices::new(settings, &stored_runs, &core.ids)).transpose()?;
+    let notices = notices.map(Arc::new);
+    if let Some(notices) = &notices {
+        drop(tasks.spawn(Arc::clone(notices).work(tasks.clone())));
+    }
+    let responses = core.stored_responses(&config);
     let runs = RunDesk::new(
-        core.stored_runs()?,
+        stored_runs,
         Arc::clone(&engine),
+        Arc::clone(&gate),
         tasks.clone(),
         stop.clone(),
         RunOptions::STANDARD,
-        None,
-    );
+        notices.map(|notices| notices as _),
+    )
+    .with_responses(responses.clone());
     drop(tasks.spawn(runs.clone().work()));
     let state = ApiState {
         engine: Arc::clone(&engine),
         gate: Arc::clone(&gate),
         idempotency: Arc::clone(&idempotency),
-        responses: core.stored_responses(&config),
+        responses,
+        compactions: core.compactions(),
         runs,
         tasks: tasks.clone(),
         decisions: Arc::clone(&core.decisions),
         feedback: FeedbackDesk::new(feedback, core.sealer.clone()),
         status: Arc::new(status),
     };
-    let beside = Beside { routes: baton_admin::router(admin), openapi: baton_admin::openapi };
+    let answers = Arc::clone(&idempotency);
+    let control = Control::new(&core, Arc::clone(&engine), &config.data_dir)
+        .with_answers(move || answers.forget_answers());
+    let routes = baton_admin::router(admin, control::over_the_network(control.clone()));
+    let beside = Beside { routes, openapi: control::openapi };
     let router = baton_api::router(state, beside);
     let listener = TcpListener::bind(config.listen)
         .await
@@ -130,9 +146,6 @@ pub(crate) async fn run(config: Arc<Config>, sources: Sources) -> anyhow::Result
         ..ServeOptions::default()
     };
     let control_drain = Drain::new(stop.clone(), Duration::from_secs(1));
-    let answers = Arc::clone(&idempotency);
-    let control = Control::new(&core, Arc::clone(&engine), &config.data_dir)
-        .with_answers(move || answers.forget_answers());
     let control_routes = control::router(control);
     drop(tasks.spawn(serve(
         control_socket,
@@ -307,13 +320,23 @@ fn control_listener(data_dir: &Path) -> anyhow::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Who listens on every address is tried on the one that is always there.
+fn address_to_try(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
 /// Says where everything is, with a command that works.
 fn greet(config: &Config, address: SocketAddr, core: &Core) {
-    let url = format!("http://{address}");
+    let url = format!("http://{}", address_to_try(address));
     if cfg!(feature = "bench-no-audit") {
         note("this build is for benchmarks: it RECORDS NOTHING of what is asked and answered");
     }
-    note(&format!("baton {} on {url}   docs {url}/docs", env!("CARGO_PKG_VERSION")));
+    note(&format!("baton {} on http://{address}   docs {url}/docs", env!("CARGO_PKG_VERSION")));
     let names: Vec<String> =
         config.providers.iter().map(|provider| provider.upstream.name.to_string()).collect();
     note(&format!(
@@ -337,3 +360,6 @@ fn greet(config: &Config, address: SocketAddr, core: &Core) {
         "try        curl {url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{{\"model\":\"echo/hello\",\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'"
     ));
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,7 +91,7 @@ pub(crate) fn access(config: &Config) -> Access {
 }
 
 /// One client for all providers that connect alike, so that they share its pool.
-fn client(
+pub(crate) fn client(
     clients: &mut HashMap<ClientKey, HttpClient>,
     connect: Duration,
     provider: &Provider,

@@ -14,7 +14,7 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::{Method, StatusCode};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use baton_access::{PolicyList, PolicyShelf, PolicyState, PolicyVersion, Selector, ShelfError};
+use baton_access::{Canary, PolicyList, PolicyShelf, PolicyState, PolicyVersion, Selector, ShelfError};
 use baton_audit::{Document, IdSource, Journal, JournalError, Record};
 use baton_config::{Config, policy_version};
 use baton_engine::{Engine, StoredPolicies, StoredPolicy};
@@ -22,8 +22,9 @@ use baton_policy::{Policy, PolicyDocument, PolicyRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use utoipa::ToSchema;
 
-use crate::control::{Client, Control, Refused, record};
+use crate::control::{Actor, Client, Control, Refused, record};
 use crate::output::{json as print_json, line, note};
 
 /// The store's policies, and what of them this process has written down.
@@ -142,15 +143,76 @@ fn read(name: &str, document: &Value) -> anyhow::Result<Policy> {
 }
 
 /// A policy to be stored.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Put {
+pub(crate) struct Put {
+    /// Its name in the store.
     name: String,
+    /// The policy as the file would have it.
+    #[schema(value_type = Object)]
     document: Value,
 }
 
+/// What became of a policy that was put.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PutBody {
+    name: String,
+    version: String,
+    /// Whether the store did not have it yet.
+    new: bool,
+}
+
+/// A policy with its versions, and which of them are in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PolicyRow {
+    name: String,
+    /// `file` or `store`.
+    source: &'static str,
+    versions: Vec<String>,
+    active: Option<String>,
+    /// The version to go back to.
+    previous: Option<String>,
+    /// The version that plans a share of the requests.
+    #[schema(value_type = Option<Object>)]
+    canary: Option<Canary>,
+    /// The version that is planned with beside, without effect.
+    shadow: Option<String>,
+}
+
+/// All policies.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PolicyRows {
+    #[schema(example = "list")]
+    object: &'static str,
+    data: Vec<PolicyRow>,
+    has_more: bool,
+}
+
+/// A version of a policy.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PolicyBody {
+    name: String,
+    version: String,
+    /// `file` or `store`.
+    source: &'static str,
+    #[schema(value_type = Object)]
+    document: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_by: Option<String>,
+}
+
+/// Which versions of a name are in force.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct InForce {
+    #[serde(flatten)]
+    #[schema(inline, value_type = Object)]
+    state: PolicyState,
+}
+
 /// What should be in force.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(tag = "act", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Act {
     /// This version plans.
@@ -183,33 +245,54 @@ impl From<ShelfError> for Refused {
     }
 }
 
-async fn list_policies(State(control): State<Control>) -> Json<Value> {
+/// Lists the policies of file and store, with their versions.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/policies",
+    operation_id = "admin.policies.list",
+    tag = "admin",
+    responses((status = 200, description = "The policies", body = PolicyRows, example = json!({"object": "list", "data": [{"name": "frugal", "source": "store", "versions": ["1b5e8f0c22d1a9e4"], "active": "1b5e8f0c22d1a9e4", "previous": null, "canary": null, "shadow": null}], "has_more": false}))),
+    security(("bearer" = []), ("x-api-key" = [])),
+)]
+pub(crate) async fn list_policies(State(control): State<Control>) -> Json<PolicyRows> {
     let list = control.versions.shelf.list();
     let settings = control.engine.settings();
     let of_file: BTreeSet<&PolicyRef> = settings.catalog.policies().map(|policy| &policy.reference).collect();
-    let of_file = of_file.into_iter().map(|policy| {
-        json!({"name": policy.name, "source": "file", "active": policy.version, "versions": [policy.version]})
+    let of_file = of_file.into_iter().map(|policy| PolicyRow {
+        name: policy.name.clone(),
+        source: "file",
+        versions: vec![policy.version.clone()],
+        active: Some(policy.version.clone()),
+        previous: None,
+        canary: None,
+        shadow: None,
     });
     let stored = list.names().into_iter().map(|name| {
-        let versions: Vec<&str> = list.of(name).map(|version| version.version.as_str()).collect();
-        let state = list.state(name);
-        json!({
-            "name": name, "source": "store", "versions": versions,
-            "active": state.map(|state| &state.active),
-            "previous": state.and_then(|state| state.previous.as_ref()),
-            "canary": state.and_then(|state| state.canary.as_ref()),
-            "shadow": state.and_then(|state| state.shadow.as_ref()),
-        })
+        let state = list.state(name).cloned();
+        let (active, previous, canary, shadow) = match state {
+            Some(state) => (Some(state.active), state.previous, state.canary, state.shadow),
+            None => (None, None, None, None),
+        };
+        let versions = list.of(name).map(|version| version.version.clone()).collect();
+        PolicyRow { name: name.to_owned(), source: "store", versions, active, previous, canary, shadow }
     });
-    let rows: Vec<Value> = of_file.chain(stored).collect();
-    Json(json!({"object": "list", "data": rows, "has_more": false}))
+    Json(PolicyRows { object: "list", data: of_file.chain(stored).collect(), has_more: false })
 }
 
-/// `NAME` or `NAME@VERSION`: that version, or the active one, or where none is the newest.
-async fn show_policy(
+/// Shows a policy by `NAME` or `NAME@VERSION`: that version, or the active one, or where none is the newest.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/policies/{name}",
+    operation_id = "admin.policies.retrieve",
+    tag = "admin",
+    params(("name" = String, Path, description = "`NAME` or `NAME@VERSION`", example = "frugal")),
+    responses((status = 200, description = "The version", body = PolicyBody, example = json!({"name": "frugal", "version": "1b5e8f0c22d1a9e4", "source": "store", "document": {"order": "cheapest"}, "created_ms": 1_763_726_400_000_u64, "created_by": "cli"}))),
+    security(("bearer" = []), ("x-api-key" = [])),
+)]
+pub(crate) async fn show_policy(
     State(control): State<Control>,
     UrlPath(wanted): UrlPath<String>,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<PolicyBody>, Refused> {
     let (name, version) = match wanted.split_once('@') {
         Some((name, version)) => (name, Some(version)),
         None => (wanted.as_str(), None),
@@ -218,9 +301,10 @@ async fn show_policy(
     if let Some(policy) = settings.catalog.policies().find(|policy| policy.reference.name == name)
         && version.is_none_or(|version| policy.reference.version.starts_with(version))
     {
-        return Ok(Json(json!({
-            "name": name, "version": policy.reference.version, "source": "file", "document": policy.document,
-        })));
+        let document = serde_json::to_value(&policy.document).unwrap_or_default();
+        let (name, version) = (name.to_owned(), policy.reference.version.clone());
+        let body = PolicyBody { name, version, source: "file", document, created_ms: None, created_by: None };
+        return Ok(Json(body));
     }
     let list = control.versions.shelf.list();
     let active = list.state(name).map(|state| state.active.as_str());
@@ -230,16 +314,31 @@ async fn show_policy(
     };
     let selector = Selector { name: name.to_owned(), version: version.to_owned() };
     let found = control.versions.shelf.find(&selector).await?;
-    Ok(Json(json!({
-        "name": found.name, "version": found.version, "source": "store", "document": found.document,
-        "created_ms": found.created_ms, "created_by": found.created_by,
-    })))
+    Ok(Json(PolicyBody {
+        name: found.name,
+        version: found.version,
+        source: "store",
+        document: found.document,
+        created_ms: Some(found.created_ms),
+        created_by: Some(found.created_by),
+    }))
 }
 
-async fn put_policy(
+/// Adds a version of a policy to the store. Nothing uses it before it is activated.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/policies",
+    operation_id = "admin.policies.put",
+    tag = "admin",
+    request_body(content = Put, example = json!({"name": "frugal", "document": {"order": "cheapest"}})),
+    responses((status = 200, description = "The version", body = PutBody, example = json!({"name": "frugal", "version": "1b5e8f0c22d1a9e4", "new": true}))),
+    security(("bearer" = []), ("x-api-key" = [])),
+)]
+pub(crate) async fn put_policy(
     State(control): State<Control>,
+    actor: Actor,
     Json(Put { name, document }): Json<Put>,
-) -> Result<Json<Value>, Refused> {
+) -> Result<Json<PutBody>, Refused> {
     let refused = |why: String| Refused(StatusCode::BAD_REQUEST, why);
     check_name(&name).map_err(refused)?;
     let settings = control.engine.settings();
@@ -264,13 +363,14 @@ async fn put_policy(
         version: policy.reference.version.clone(),
         document,
         created_ms: control.ids.now_ms(),
-        created_by: "cli".to_owned(),
+        created_by: actor.as_str().to_owned(),
     };
     let unrecorded = |error: JournalError| Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
     control.versions.write_down(&version).await.map_err(unrecorded)?;
-    record(&control, "policy.put", &format!("{}@{}", version.name, version.version), Value::Null).await?;
+    let subject = format!("{}@{}", version.name, version.version);
+    record(&control, &actor, "policy.put", &subject, Value::Null).await?;
     let new = control.versions.shelf.put(&version).await?;
-    Ok(Json(json!({"name": version.name, "version": version.version, "new": new})))
+    Ok(Json(PutBody { name: version.name, version: version.version, new }))
 }
 
 /// A name that can be named in a header, a path and after `policy/`.
@@ -282,7 +382,21 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-async fn act(State(control): State<Control>, Json(act): Json<Act>) -> Result<Json<Value>, Refused> {
+/// Changes which versions of a policy are in force: activates one, goes back, or puts one on trial.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/policy-state",
+    operation_id = "admin.policies.act",
+    tag = "admin",
+    request_body(content = Act, example = json!({"act": "canary", "name": "frugal", "version": "1b5e8f", "percent": 10})),
+    responses((status = 200, description = "What is in force now", body = InForce, example = json!({"name": "frugal", "active": "77c0d2a1be03f954", "previous": null, "canary": {"version": "1b5e8f0c22d1a9e4", "percent": 10}, "shadow": null, "revision": 4}))),
+    security(("bearer" = []), ("x-api-key" = [])),
+)]
+pub(crate) async fn act(
+    State(control): State<Control>,
+    actor: Actor,
+    Json(act): Json<Act>,
+) -> Result<Json<InForce>, Refused> {
     let shelf = &control.versions.shelf;
     let selector =
         |name: &str, version: &str| Selector { name: name.to_owned(), version: version.to_owned() };
@@ -301,7 +415,7 @@ async fn act(State(control): State<Control>, Json(act): Json<Act>) -> Result<Jso
         format!("{}@{}", found.name, found.version)
     };
     let detail = percent.map_or(Value::Null, |percent| json!({"percent": percent}));
-    record(&control, action, &subject, detail).await?;
+    record(&control, &actor, action, &subject, detail).await?;
     let state = match act {
         Act::Activate { .. } => shelf.activate(&selector).await?,
         Act::Rollback { name } => shelf.roll_back(&name).await?,
@@ -311,7 +425,7 @@ async fn act(State(control): State<Control>, Json(act): Json<Act>) -> Result<Jso
     };
     let unrecorded = |error: JournalError| Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
     control.versions.apply(&control.engine).await.map_err(unrecorded)?;
-    Ok(Json(json!(state)))
+    Ok(Json(InForce { state }))
 }
 
 /// `baton policy list`.

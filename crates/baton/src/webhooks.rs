@@ -16,9 +16,15 @@ pub(crate) fn alerts(settings: &WebhookSettings) -> anyhow::Result<Webhook> {
     webhook(settings).context("`audit.alerts.webhook`")
 }
 
+/// Where it is told that runs have ended.
+pub(crate) fn runs(settings: &WebhookSettings) -> anyhow::Result<Webhook> {
+    webhook(settings).context("`runs.webhook`")
+}
+
 /// Whether all of a configuration can be made.
 pub(crate) fn check(config: &Config) -> anyhow::Result<()> {
     config.audit.checkpoints.webhook.as_ref().map(checkpoints).transpose()?;
+    config.runs.webhook.as_ref().map(runs).transpose()?;
     config.audit.alerts.as_ref().map(|it| alerts(&it.webhook)).transpose()?;
     crate::agents::crew(&config.agents)?;
     Ok(())

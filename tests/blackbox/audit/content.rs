@@ -6,15 +6,19 @@
 use std::collections::HashMap;
 
 use baton_testkit::fake::{End, FakeUpstream, Raw as RawStep, Script, Step};
+use baton_testkit::postgres::Database;
 use serde_json::{Value, json};
 
 use super::super::keys::holds;
-use super::super::support::{Answer, Baton, Fixture, Home, Raw, baton, run, sent, until};
+use super::super::support::{Answer, Baton, Fixture, Home, Raw, baton, finished, run, sent, until};
 use super::{stop, verify};
 use reqwest::Method;
 
 const ADMIN: &str = "an-admin-key-that-is-long-enough-0123456789";
 const ENVIRONMENT: [(&str, &str); 1] = [("BATON_ADMIN_KEY", ADMIN)];
+/// A Postgres wants the master key given.
+const GIVEN: [(&str, &str); 2] =
+    [ENVIRONMENT[0], ("BATON_MASTER_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")];
 const ON: &str = "audit: { capture: { content: true, patterns: ['EMP-[0-9]{6}'] } }\n";
 /// Every secret and text is longer than this.
 const BEGINNING: usize = 8;
@@ -56,7 +60,7 @@ fn nothing_is_captured_unless_the_file_says_so() {
         for config in [
             "",
             "audit: { capture: { content: false } }\n",
-            "audit: { capture: { content: true, routes: [other], keys: [key_none], policies: [none] } }\n",
+            "audit: { capture: { content: true, routes: [echo/hello], keys: [key_0190d4ff5a7c7000800000000000002a], policies: [none] } }\n",
         ] {
             let server = start(config).await;
             let answer =
@@ -108,6 +112,99 @@ fn what_was_asked_and_answered_is_shown_to_administrators_and_that_is_recorded()
         assert!(
             files.iter().any(|(_, bytes)| holds(bytes, b"content.read")),
             "that it was read is not recorded"
+        );
+    });
+}
+
+#[test]
+fn a_copied_store_opens_what_was_captured_and_knows_who_was_erased() {
+    run(async {
+        let postgres = Database::create().await.expect("a database");
+        if postgres.is_none() {
+            println!("SKIPPED: TEST_DATABASE_URL is not set, so content is not copied to Postgres");
+        }
+        for database in std::iter::once(None).chain(postgres.map(Some)) {
+            let mut server = Baton::start_in(Home::new(ON), &GIVEN).await;
+            let home = server.home.clone();
+            let command = async |arguments: &[&str]| {
+                let mut command = home.command(arguments);
+                command.envs(GIVEN);
+                finished(command).await
+            };
+            let asked = async |server: &Baton, user: &str| {
+                let body = json!({"model": "echo/parrot", "messages": format!("canary-plum of {user}"), "user": user});
+                let id = id_of(&server.chat(&body).await.expect(200));
+                content(server, &id, 2).await;
+                id
+            };
+            let (kept, erased) = (asked(&server, "ada").await, asked(&server, "ben").await);
+            let url = database.as_ref().map(Database::url);
+            let other = url.as_deref().unwrap_or("copy.db");
+            // Erased between two copies: the second one takes the keys out of the copy, too.
+            command(&["store", "copy", "--to", other]).await.expect(0);
+            command(&["audit", "erase", "--subject", "ben"]).await.expect(0);
+            for _ in 0..2 {
+                let copied = command(&["store", "copy", "--to", other]).await.expect(0);
+                assert!(copied.out.contains("nothing was found"), "{copied:?}");
+            }
+            stop(&mut server).await;
+
+            // The same folder on the other store; on the embedded one, what was copied is copied back.
+            let beside = match &url {
+                Some(url) => vec!["--database", url.as_str()],
+                None => {
+                    for lost in ["baton.db", "baton.db-wal", "baton.db-shm"] {
+                        drop(std::fs::remove_file(home.data().join(lost)));
+                    }
+                    command(&["store", "copy", "--from", other]).await.expect(0);
+                    vec![]
+                }
+            };
+            let on = async |arguments: &[&str]| command(&[&beside, arguments].concat()).await;
+            let shown =
+                async |id: &str| on(&["audit", "show", id, "--content", "--json"]).await.expect(0).json();
+            let kept = shown(&kept).await;
+            assert_eq!(kept["data"][0]["content"]["body"]["messages"], "canary-plum of ada", "{kept}");
+            let answer = &kept["data"][1]["content"]["parts"][0]["text"];
+            assert_eq!(*answer, "canary-plum of ada", "{kept}");
+            let gone = shown(&erased).await;
+            assert!(!gone.to_string().contains("canary-plum of ben"), "{gone}");
+            on(&["audit", "verify"]).await.expect(0);
+            for (path, bytes) in home.files() {
+                assert!(!holds(&bytes, b"canary-plum"), "{} holds a prompt", path.display());
+            }
+            if let Some(database) = database {
+                database.remove().await.expect("a removed database");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_was_said_of_decisions_is_told_as_lessons_with_the_text_where_it_was_captured() {
+    run(async {
+        let learned = async |server: &Baton| {
+            let body = json!({"model": ["echo/parrot", "echo/hello"], "messages": "sort this list", "baton": {"task": "code"}});
+            let id = id_of(&server.chat(&body).await.expect(200));
+            let path = format!("/v1/decisions/{id}/feedback");
+            // What was said last counts.
+            server.post(&path, &json!({"correct_target": true})).await.expect(200);
+            server.post(&path, &json!({"correct_target": "echo/hello"})).await.expect(200);
+            server.post(&path, &json!({"score": 0.5})).await.expect(200);
+            let told = baton(&server.home, &["audit", "lessons"]).await.expect(0);
+            assert_eq!(told.out.lines().count(), 1, "{told:?}");
+            let lesson = told.json();
+            assert_eq!((&lesson["id"], &lesson["task"]), (&json!(id), &json!("audit:code")), "{lesson}");
+            assert_eq!(lesson["m"], json!({"parrot": [0], "hello": [1]}), "{lesson}");
+            lesson["prompt"].clone()
+        };
+        assert_eq!(learned(&start("").await).await, "", "nothing was captured");
+        let server = start(ON).await;
+        assert_eq!(learned(&server).await, "sort this list");
+        baton(&server.home, &["audit", "verify"]).await.expect(0);
+        assert!(
+            server.home.files().iter().any(|(_, bytes)| holds(bytes, b"content.read")),
+            "that it was read is recorded"
         );
     });
 }

@@ -70,6 +70,11 @@ impl Mcp {
         self.state.lock().holds_calls = true;
     }
 
+    /// Calls of tools get answers again.
+    pub(crate) fn answer_calls(&self) {
+        self.state.lock().holds_calls = false;
+    }
+
     /// How many calls wait for an answer.
     pub(crate) fn held(&self) -> usize {
         self.state.lock().held

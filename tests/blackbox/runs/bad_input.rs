@@ -32,7 +32,8 @@ fn a_wrong_request_is_refused_with_its_path_and_leaves_no_run() {
                 "agent.mcp_servers",
                 json!({"agent": {"model": "echo/hello", "mcp_servers": ["http://127.0.0.1/mcp"]}, "input": "x"}),
             ),
-            (400, "workflow", json!({"model": "echo/hello", "input": "x", "workflow": {"sequence": []}})),
+            (400, "model", json!({"model": "echo/hello", "input": "x", "workflow": {"sequence": []}})),
+            (400, "workflow.sequence", json!({"input": "x", "workflow": {"sequence": []}})),
             (
                 400,
                 "context.age",

@@ -510,8 +510,8 @@ impl Held {
             ("text/event-stream", first, format!("{second}{last}data: [DONE]\n\n"))
         } else {
             let whole = json!({"id": "c1", "object": "chat.completion", "created": 1, "model": "m",
-                "choices": [{"index": 0, "finish_reason": "stop",
-                    "message": {"role": "assistant", "content": "one two"}}],
+                "choices": [{"index": 0, "finish_reason": "stop", "logprobs": null,
+                    "message": {"role": "assistant", "content": "one two", "refusal": null}}],
                 "usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}});
             ("application/json", String::new(), whole.to_string())
         };

@@ -140,8 +140,8 @@ fn chat(usage: &Value, stream: bool) -> String {
         object
     };
     if !stream {
-        let choice =
-            json!({"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "ok"}});
+        let message = json!({"role": "assistant", "content": "ok", "refusal": null});
+        let choice = json!({"index": 0, "finish_reason": "stop", "logprobs": null, "message": message});
         return with(json!({"object": "chat.completion", "choices": [choice], "usage": usage})).to_string();
     }
     let chunk = |choices: Value, usage: &Value| {

@@ -1,6 +1,8 @@
 //! `POST /v1/responses` over an upstream of every dialect, streamed and not.
 
+mod background;
 mod beside;
+mod compact;
 mod faults;
 mod kept;
 mod pools;

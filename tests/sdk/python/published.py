@@ -2,6 +2,9 @@
 
     published.py listen RECORDS GATEWAY    passes everything on to the gateway, and writes down what it answers
     published.py check RECORDS             compares what was written down with the schemas
+    published.py folder FOLDER             the same of every file in a folder that the black-box tests wrote
+
+A line is written down for each answer: method, path, status, type, body. The black-box tests name themselves too.
 
 The schemas are those that the conformance suite `llm-comply` brings with it. They are OpenAPI, which is JSON Schema
 but for two words: `nullable`, and `discriminator`, which says by its type which member of a union something is.
@@ -11,16 +14,61 @@ import http.client
 import http.server
 import importlib.resources
 import json
+import pathlib
 import sys
 import threading
 from collections import Counter
 from urllib.parse import urlsplit
 
-# By path: the specification, the whole answer, an event of a stream.
+# By method and path: the specification, the whole answer, an event of a stream. `{id}` is one segment.
 SURFACES = {
-    "/v1/chat/completions": ("openai_chat.json", "CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"),
-    "/v1/responses": ("openai_chat.json", "Response", "ResponseStreamEvent"),
-    "/v1/messages": ("anthropic.json", "Message", "MessageStreamEvent"),
+    "POST /v1/chat/completions": ("openai_chat.json", "CreateChatCompletionResponse", "CreateChatCompletionStreamResponse"),
+    "POST /v1/responses": ("openai_chat.json", "Response", "ResponseStreamEvent"),
+    "POST /v1/responses/compact": ("openai_chat.json", "NewerCompacted", None),
+    "GET /v1/responses/{id}": ("openai_chat.json", "Response", "ResponseStreamEvent"),
+    "POST /v1/responses/{id}/cancel": ("openai_chat.json", "Response", None),
+    "GET /v1/responses/{id}/input_items": ("openai_chat.json", "ResponseItemList", None),
+    "GET /v1/models": ("openai_chat.json", "ListModelsResponse", None),
+    "GET /v1/models/{id}": ("openai_chat.json", "Model", None),
+    "POST /v1/messages": ("anthropic.json", "Message", "MessageStreamEvent"),
+}
+
+# The surfaces that the libraries use, each of which must be seen whole, streamed and with an error.
+OF_LIBRARIES = ("POST /v1/chat/completions", "POST /v1/responses", "POST /v1/messages")
+
+# The documents are older than what they document. What newer ones have is written here: the statuses of a response in
+# the background, the event between the first two, the kinds below, and the object that a compacted conversation is.
+NEWER_WORDS = [("Response", "status", ["queued", "cancelled"])]
+NEWER_EVENTS = {"response.queued": "ResponseInProgressEvent"}
+
+
+def kind(word, members):
+    """An object of this type with these members, each a text."""
+    texts = {member: {"type": "string"} for member in members}
+    return {"type": "object", "properties": {"type": {"type": "string", "enum": [word]}, **texts}, "required": ["type", *members]}
+
+
+# By specification: a schema, and another one with which it stands in the same unions.
+NEWER_KINDS = {
+    "openai_chat.json": {
+        "NewerWebSearchTool": (kind("web_search", []), "WebSearchPreviewTool"),
+        "NewerToolChoice": (kind("allowed_tools", ["mode"]), "ToolChoiceFunction"),
+        "NewerCompaction": (kind("compaction", ["id", "encrypted_content"]), "FileSearchToolCall"),
+    },
+    "anthropic.json": {
+        "NewerTooLargeError": (kind("request_too_large", ["message"]), "InvalidRequestError"),
+    },
+}
+COMPACTED = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"type": "string", "enum": ["response.compaction"]},
+        "created_at": {"type": "integer"},
+        "output": {"type": "array", "items": {"$ref": "#/components/schemas/ItemResource"}},
+        "usage": {"$ref": "#/components/schemas/ResponseUsage"},
+    },
+    "required": ["id", "object", "created_at", "output", "usage"],
 }
 
 # What may be null although its schema says nothing of it: the vendor's own examples of events have the first, and
@@ -70,6 +118,7 @@ def listen(records, gateway):
             if is_long:
                 self.wfile.write(b"0\r\n\r\n")
             record = {
+                "method": self.command,
                 "path": self.path.partition("?")[0],
                 "status": answer.status,
                 "type": answer.headers.get("content-type", ""),
@@ -96,6 +145,17 @@ class Published:
             for part in (schema, *schema.get("allOf", ())):
                 if member in part.get("properties", {}):
                     part["properties"][member] = {"anyOf": [part["properties"][member], {"type": "null"}]}
+        if "ItemResource" in self.schemas:
+            self.schemas["NewerCompacted"] = COMPACTED
+        for name, (schema, beside) in NEWER_KINDS[file].items():
+            self.schemas[name] = schema
+            join(self.schemas, ref(beside), ref(name))
+        for name, member, words in NEWER_WORDS:
+            schema = self.schemas.get(name, {})
+            for part in (schema, *schema.get("allOf", ())):
+                known = part.get("properties", {}).get(member, {}).get("enum")
+                if known:
+                    known.extend(words)
         self.components = {"schemas": {name: self.plain(schema) for name, schema in self.schemas.items()}}
         self.validator = Draft202012Validator
         self.made = {}
@@ -147,50 +207,129 @@ class Published:
         return found
 
 
+def ref(name):
+    return f"#/components/schemas/{name}"
+
+
+def join(schema, beside, new):
+    """Adds a member to every union that has the other one."""
+    if isinstance(schema, list):
+        if {"$ref": beside} in schema and {"$ref": new} not in schema:
+            schema.append({"$ref": new})
+        for part in schema:
+            join(part, beside, new)
+    elif isinstance(schema, dict):
+        for part in schema.values():
+            join(part, beside, new)
+
+
 def events(text):
     """The events of a stream: names and data."""
-    for frame in text.replace("\r\n", "\n").split("\n\n"):
+    for frame in text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n\n"):
         lines = [line.partition(":")[::2] for line in frame.split("\n") if line and not line.startswith(":")]
         data = "\n".join(value.removeprefix(" ") for name, value in lines if name == "data")
         if data:
             yield dict(lines).get("event", "").strip(), data
 
 
-def check(records):
-    published = {file: Published(file) for file in {surface[0] for surface in SURFACES.values()}}
-    seen, failed = Counter(), Counter()
+def surface_of(record):
+    """The surface that answered, if it is one with a schema."""
+    parts = record["path"].strip("/").split("/")
+    for surface in SURFACES:
+        method, _, path = surface.partition(" ")
+        names = path.strip("/").split("/")
+        if method != record["method"]:
+            continue
+        if len(names) == len(parts) and all(name in (part, "{id}") for name, part in zip(names, parts)):
+            return surface
+        # A model's name may have a slash in it.
+        if path == "/v1/models/{id}" and parts[:2] == names[:2] and len(parts) > 2:
+            return surface
+    return None
 
-    def compare(path, name, value):
-        seen[f"{path} {name}"] += 1
-        wrong = published[SURFACES[path][0]].wrong(name, value)
+
+class Comparison:
+    """What was compared, and what did not fit."""
+
+    def __init__(self):
+        self.published = {file: Published(file) for file in {surface[0] for surface in SURFACES.values()}}
+        self.seen, self.failed = Counter(), Counter()
+        # In which test each misfit came first.
+        self.first = {}
+
+    def compare(self, surface, name, value, test=None):
+        self.seen[f"{surface} {name}"] += 1
+        wrong = "no JSON" if value is None else self.published[SURFACES[surface][0]].wrong(name, value)
         if wrong:
-            failed[f"{path} {name}: {wrong}"] += 1
+            self.failed[f"{surface} {name}: {wrong}"] += 1
+            self.first.setdefault(f"{surface} {name}: {wrong}", test)
 
-    with open(records, encoding="utf-8") as file:
-        for record in map(json.loads, file):
-            path = record["path"]
-            if path not in SURFACES:
+    def add(self, record):
+        surface = surface_of(record)
+        if surface is None:
+            return
+        _, whole, event = SURFACES[surface]
+        test = record.get("test")
+        if not record["type"].startswith("text/event-stream"):
+            value = read(record["body"])
+            if record["status"] != 200 and (value or {}).get("type") == "error":
+                # Asked with Anthropic's header, every path answers errors in that dialect.
+                surface = "POST /v1/messages"
+            self.compare(surface, whole if record["status"] == 200 else "ErrorResponse", value, test)
+            return
+        for name, data in events(record["body"]):
+            if data == "[DONE]" or name == "ping":
                 continue
-            _, whole, event = SURFACES[path]
-            if not record["type"].startswith("text/event-stream"):
-                compare(path, whole if record["status"] == 200 else "ErrorResponse", json.loads(record["body"]))
-                continue
-            for name, data in events(record["body"]):
-                if data == "[DONE]" or name == "ping":
-                    continue
-                value = json.loads(data)
-                is_error = "error" in value and path != "/v1/responses"
-                compare(path, "ErrorResponse" if is_error else event, value)
-    for name, count in sorted(seen.items()):
-        print(f"{count:6} {name}")
-    for wrong, count in failed.most_common(40):
-        print(f"FAILED {count} times: {wrong}")
-    missing = [f"{path} {name}" for path, (_, *names) in SURFACES.items() for name in (*names, "ErrorResponse") if not seen[f"{path} {name}"]]
-    if missing:
-        print(f"FAILED: none of {', '.join(missing)} was seen")
-    print(f"published schemas: {seen.total()} answers and events, {failed.total()} do not fit")
-    sys.exit(1 if failed or missing else 0)
+            value = read(data)
+            is_error = "error" in (value or ()) and "/responses" not in surface
+            newer = NEWER_EVENTS.get((value or {}).get("type"))
+            if newer:
+                value["type"] = "response.in_progress"
+            self.compare(surface, "ErrorResponse" if is_error else newer or event, value, test)
+
+    def close(self, wanted):
+        """Says what was found, and ends."""
+        for name, count in sorted(self.seen.items()):
+            print(f"{count:6} {name}")
+        for wrong, count in self.failed.most_common(60):
+            test = self.first[wrong]
+            print(f"FAILED {count} times: {wrong}" + (f" (first in {test})" if test else ""))
+        missing = [name for name in wanted if not self.seen[name]]
+        if missing:
+            print(f"FAILED: none of {', '.join(missing)} was seen")
+        print(f"published schemas: {self.seen.total()} answers and events, {self.failed.total()} do not fit")
+        sys.exit(1 if self.failed or missing else 0)
+
+
+def read(text):
+    """An object, or nothing where there is none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def lines(path):
+    with open(path, encoding="utf-8") as file:
+        yield from map(json.loads, file)
+
+
+def check(records):
+    compared = Comparison()
+    for record in lines(records):
+        compared.add(record)
+    names = lambda surface: (*SURFACES[surface][1:], "ErrorResponse")
+    compared.close([f"{surface} {name}" for surface in OF_LIBRARIES for name in names(surface)])
+
+
+def folder(path):
+    compared = Comparison()
+    for file in sorted(pathlib.Path(path).glob("*.ndjson")):
+        for record in lines(file):
+            compared.add(record)
+    compared.close([f"{surface} {name}" for surface, (_, *names) in SURFACES.items() for name in names if name])
 
 
 if __name__ == "__main__":
-    {"listen": listen, "check": check}[sys.argv[1]](*sys.argv[2:])
+    {"listen": listen, "check": check, "folder": folder}[sys.argv[1]](*sys.argv[2:])

@@ -15,6 +15,10 @@ pub(super) struct Label<'a> {
 }
 
 const APACHE: Option<&str> = Some("Apache-2.0");
+/// What a gateway's own users said.
+const OWN: Option<&str> = Some("the operator's own");
+/// How the label of such a row begins; the kind of task follows.
+pub(super) const AUDIT: &str = "audit:";
 
 /// Subjects of MMLU where something must be worked out; in the others something must be known, and
 /// a letter is all that is answered.
@@ -31,6 +35,9 @@ const WORKED_OUT: [&str; 7] = [
 /// Looks a label up. A label that is not known is its own family, of no kind, and measured only.
 pub(super) fn label(task: &str) -> Label<'_> {
     let known = |family, kind, licence| Label { family, kind: Some(kind), licence };
+    if let Some(kind) = task.strip_prefix(AUDIT) {
+        return Label { family: AUDIT, kind: kind.parse().ok(), licence: OWN };
+    }
     match task {
         "gsm" | "routellm_gsm8k_responses" => known("gsm8k", TaskKind::MathReasoning, APACHE),
         "math-l5" => known("math-l5", TaskKind::MathReasoning, APACHE),

@@ -17,7 +17,7 @@ use baton_policy::{
 };
 
 use super::dice::Dice;
-use super::labels::label;
+use super::labels::{AUDIT, label};
 use super::methods::{Agreement, SHRINKS};
 use super::models::{MODELS, Shipped};
 use super::prior;
@@ -38,8 +38,13 @@ const FOLD_SEED: u64 = 7;
 
 /// Trains on every row that may be used.
 pub(super) fn train(files: &[DataFile]) -> anyhow::Result<ScorerFile> {
-    let names = MODELS.iter().filter(|model| model.shipped == Shipped::Yes).map(|model| model.name);
-    train_models(files, &names.collect::<Vec<_>>())
+    let shipped = MODELS.iter().filter(|model| model.shipped == Shipped::Yes).map(|model| model.name);
+    let mut names: Vec<&str> = shipped.collect();
+    // A gateway's own models are those of which its users said something.
+    let own = files.iter().flat_map(|file| &file.rows).filter(|row| row.task.starts_with(AUDIT));
+    let own: BTreeSet<&str> = own.flat_map(|row| row.outcomes.keys().map(String::as_str)).collect();
+    names.extend(own.into_iter().filter(|name| !MODELS.iter().any(|model| model.name == *name)));
+    train_models(files, &names)
 }
 
 fn train_models(files: &[DataFile], names: &[&str]) -> anyhow::Result<ScorerFile> {
@@ -52,6 +57,9 @@ fn train_models(files: &[DataFile], names: &[&str]) -> anyhow::Result<ScorerFile
     }
     let asked = |name: &&&str| cases.iter().any(|case| case.row.outcomes.contains_key(**name));
     let names: Vec<&str> = names.iter().filter(asked).copied().collect();
+    if names.len() > MAX_MODELS {
+        bail!("{} models have outcomes, and a scorer has room for {MAX_MODELS}", names.len());
+    }
     let priors = Priors::of(&cases, &names);
     let shrink = choose_shrink(&cases, &names, &priors);
     println!("shrinkage: {} in what is shared, {} in what is a model's own", shrink.shared, shrink.own);

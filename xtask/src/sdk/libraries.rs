@@ -84,6 +84,13 @@ impl Recorder {
     }
 }
 
+/// Compares what the black-box tests wrote down in this folder with the schemas.
+pub(crate) fn compare(place: &Place, answers: &Path) -> anyhow::Result<()> {
+    let fits = published(place, "folder", answers)?.status()?.success();
+    anyhow::ensure!(fits, "answers do not fit the published schemas");
+    Ok(())
+}
+
 fn published(place: &Place, task: &str, records: &Path) -> anyhow::Result<Command> {
     let script = python(place, "b", "published.py")?;
     let mut command = Command::new(script.program);

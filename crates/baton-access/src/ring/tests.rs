@@ -205,3 +205,25 @@ async fn where_no_key_is_required_only_a_known_key_counts() {
     assert_eq!(who(Some(issued.secret.expose()), NOW + 10), Err(AuthError::Expired));
     assert_eq!(ring.anonymous().role(), Role::Use);
 }
+
+#[tokio::test]
+async fn a_key_is_looked_at_again_without_its_secret() {
+    let bench = Bench::new();
+    let ring = bench.open();
+    let issued = create(&ring, Grant { expires_ms: Some(NOW + 10), ..UNLIMITED }).await;
+    ring.refresh().await.unwrap();
+    let id = issued.record.id;
+    let who = |id, now_ms| ring.recall(id, now_ms).map(|caller| caller.id());
+    assert_eq!(who(id, NOW), Ok(PrincipalId::Key(id)));
+    assert_eq!(who(id, NOW + 10), Err(AuthError::Expired));
+    assert_eq!(who(environment_admin_id(), NOW), Ok(PrincipalId::Key(environment_admin_id())));
+    let nobody = KeyId::from_parts(1, [0; 10]);
+    assert_eq!(who(nobody, NOW), Err(AuthError::Unknown));
+    ring.revoke(id, &UNLIMITED, NOW).await.unwrap();
+    assert_eq!(who(id, NOW), Err(AuthError::Revoked));
+    assert_eq!(bench.open_as("b", None).recall(environment_admin_id(), NOW).err(), Some(AuthError::Unknown));
+    // What the store does not say is not held against anybody.
+    bench.store.set_away(true);
+    assert!(ring.refresh().await.is_err());
+    assert_eq!(who(nobody, NOW), Err(AuthError::Unavailable));
+}

@@ -63,6 +63,12 @@ pub(crate) struct RunRequest {
     /// A configured agent by its name, or an agent of the request's own: `model`, `instruction`, `tools`,
     /// `mcp_servers` (names of the file's), and settings.
     agent: Option<Value>,
+    /// A workflow of the file by its name, or one of the request's own: `sequence`, `parallel` or `consensus`.
+    workflow: Option<Value>,
+    /// What the answer has to be: `schema`, `cel`, or `criteria` and `judge`; and `on_failure`.
+    validation: Option<Value>,
+    /// Which calls of the gateway's tools need the caller's word: `tools`, and `idempotent`.
+    approvals: Option<Value>,
     /// Tools of the caller's: a call of one ends the turn, and the run waits for `tool_outputs`.
     tools: Option<Vec<Tool>>,
     /// Servers of tools that the gateway runs.
@@ -106,7 +112,8 @@ pub(crate) struct RunBudget {
 /// Results of the calls that a run waits for.
 #[derive(ToSchema)]
 pub(crate) struct RunOutputs {
-    /// One for each call: `tool_call_id`, and `output`, which is a text or any JSON.
+    /// One for each call: `tool_call_id`, and `output`, which is a text or any JSON. Of a call that needs a word: its
+    /// `hash`, `approved`, and a `reason`.
     tool_outputs: Vec<Value>,
     /// Whether the answer is the run's further events.
     stream: Option<bool>,
@@ -128,8 +135,14 @@ pub(crate) struct RunObject {
     output: Option<Value>,
     /// Who took the last turn.
     ended_by: Option<Value>,
-    /// The calls that the run waits for.
+    /// What the run waits for: results of calls (`tool_outputs`), or a word of each (`approval`).
     required_action: Option<Value>,
+    /// The steps of a workflow: what each said, who answered, under which decisions, at what cost, when.
+    steps: Option<Vec<Value>>,
+    /// Which vote counts, where the workflow is one.
+    choice: Option<Value>,
+    /// The answers that were not taken.
+    checks: Option<Vec<Value>>,
     /// Who the conversation was handed to, with the status `handoff`.
     target: Option<String>,
     /// Why it ended early.
@@ -154,13 +167,14 @@ pub(crate) struct RunObject {
     metadata: Option<Value>,
     model: Option<Value>,
     agent: Option<String>,
+    workflow: Option<String>,
     background: Option<bool>,
     previous_run: Option<String>,
 }
 
-/// Events of a run, as server-sent events: `run_start`, `agent_start`, `turn_start`, `text_delta`, `text_done`,
-/// `tool_call_start`, `tool_call_done`, `tool_result`, `turn_end`, `handoff`, `agent_end`, `requires_action`,
-/// `error`, `run_end`.
+/// Events of a run, as server-sent events: `run_start`, `step_start`, `step_end`, `agent_start`, `turn_start`,
+/// `text_delta`, `text_done`, `tool_call_start`, `tool_call_done`, `tool_approval_required`, `tool_result`, `turn_end`,
+/// `handoff`, `agent_end`, `validation`, `requires_action`, `error`, `run_end`.
 #[derive(ToSchema)]
 pub(crate) struct RunEvents(String);
 

@@ -9,27 +9,30 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use baton_engine::{Checkpoint, Ending, Engine, Kept, RunFault};
+use baton_access::AuthError;
+use baton_engine::{Checkpoint, Engine, Kept, RunFault};
 use baton_model::{RawJson, RunId};
 use baton_net::tasks::Tasks;
 use baton_state::runs::{
     Claimed, KnownCalls, Lease, LeaseRow, NewRun, RunKind, RunRow, RunStatus, StepError, StoredRun, Woken,
 };
-use baton_state::{BoxFuture, Runs, StateError, Subject};
+use baton_state::{Responses, Runs, StateError, Subject};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::notice::RunNotice;
 use super::order::Order;
 use super::shown;
-use crate::error::ApiError;
+use crate::gate::Gate;
+use crate::stored::background;
 
 /// After so many claims in a row in which it came nowhere, a run is given up: it may be what kills its holders.
-const MOST_IN_VAIN: u64 = 16;
+pub(super) const MOST_IN_VAIN: u64 = 16;
 
 /// How runs are carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +48,6 @@ impl RunOptions {
     pub const STANDARD: Self = Self { at_once: 64, look_every: Duration::from_secs(1) };
 }
 
-/// Hears of background runs that have ended.
-pub trait RunNotice: Send + Sync + fmt::Debug {
-    /// A run has ended; this is what its caller would be shown.
-    fn ended(&self, run: RunId, shown: Vec<u8>) -> BoxFuture<'_, ()>;
-}
-
 /// Where runs are taken in and carried out. Clones are the same desk.
 #[derive(Clone)]
 pub struct RunDesk(Arc<Desk>);
@@ -58,6 +55,7 @@ pub struct RunDesk(Arc<Desk>);
 struct Desk {
     runs: Arc<Runs>,
     engine: Arc<Engine>,
+    gate: Arc<Gate>,
     tasks: Tasks,
     options: RunOptions,
     notice: Option<Arc<dyn RunNotice>>,
@@ -67,6 +65,8 @@ struct Desk {
     places: Arc<Semaphore>,
     /// The process is about to end.
     stopping: CancellationToken,
+    /// Where responses are stored that are made in the background.
+    responses: OnceLock<Arc<Responses>>,
 }
 
 /// A run that this process holds.
@@ -78,22 +78,23 @@ struct Held {
 }
 
 /// A run to be carried out.
-struct Task {
-    order: Order,
-    kept: Arc<Kept>,
-    answer: Option<RawJson>,
-    is_cancelled: bool,
+pub(super) struct Task {
+    pub(super) order: Order,
+    pub(super) kept: Arc<Kept>,
+    pub(super) answer: Option<RawJson>,
+    pub(super) is_cancelled: bool,
     /// How often it was claimed since it came anywhere.
-    in_vain: u64,
+    pub(super) in_vain: u64,
 }
 
 impl RunDesk {
-    /// A desk for these runs, which this engine carries out. Once `stopping` is cancelled, those in the background
+    /// A desk for these runs, which this engine carries out while the gate would let their callers in. Once `stopping` is cancelled, those in the background
     /// are let go; the others are when the tasks are to stop.
     #[must_use]
     pub fn new(
         runs: Arc<Runs>,
         engine: Arc<Engine>,
+        gate: Arc<Gate>,
         tasks: Tasks,
         stopping: CancellationToken,
         options: RunOptions,
@@ -102,6 +103,7 @@ impl RunDesk {
         Self(Arc::new(Desk {
             runs,
             engine,
+            gate,
             options,
             notice,
             held: Mutex::default(),
@@ -109,7 +111,17 @@ impl RunDesk {
             places: Arc::new(Semaphore::new(options.at_once)),
             stopping,
             tasks,
+            responses: OnceLock::new(),
         }))
+    }
+
+    /// The same desk, which carries out responses in the background too, where they are stored.
+    #[must_use]
+    pub fn with_responses(self, responses: Option<Arc<Responses>>) -> Self {
+        if let Some(responses) = responses {
+            self.0.responses.get_or_init(|| responses);
+        }
+        self
     }
 
     /// Takes runs that are due and keeps those that are held, until the process stops.
@@ -133,6 +145,10 @@ impl RunDesk {
         }
     }
 
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
     pub(crate) fn engine(&self) -> &Arc<Engine> {
         &self.0.engine
     }
@@ -153,8 +169,23 @@ impl RunDesk {
         Ok(())
     }
 
-    pub(crate) fn runs(&self) -> &Runs {
+    /// Makes a run of any kind that whoever has a place for it begins with.
+    pub(crate) async fn queue_as(&self, new: &NewRun<'_>) -> Result<(), StateError> {
+        self.0.runs.queue(new).await?;
+        self.0.due.notify_one();
+        Ok(())
+    }
+
+    pub(crate) fn runs(&self) -> &Arc<Runs> {
         &self.0.runs
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    pub(crate) fn responses(&self) -> Option<&Arc<Responses>> {
+        self.0.responses.get()
     }
 
     /// A run as it is stored, if it is one of this caller's.
@@ -217,7 +248,7 @@ impl RunDesk {
     }
 
     /// Cancelled when the process is about to end.
-    pub(super) fn stopping(&self) -> &CancellationToken {
+    pub(crate) fn stopping(&self) -> &CancellationToken {
         &self.0.stopping
     }
 
@@ -241,11 +272,18 @@ impl RunDesk {
 
     /// Takes as many runs that are due as there are places.
     async fn claim(&self) {
+        self.claim_of(RunKind::Run).await;
+        if self.responses().is_some() {
+            self.claim_of(RunKind::Response).await;
+        }
+    }
+
+    async fn claim_of(&self, kind: RunKind) {
         let desk = &self.0;
         while !desk.stopping.is_cancelled() {
             let free = desk.places.available_permits().min(16);
             let Some(limit) = u32::try_from(free).ok().filter(|free| *free > 0) else { return };
-            let claimed = match desk.runs.claim(RunKind::Run, limit).await {
+            let claimed = match desk.runs.claim(kind, limit).await {
                 Ok(claimed) => claimed,
                 Err(error) => {
                     tracing::debug!(error = %error, "runs that are due cannot be had");
@@ -265,6 +303,9 @@ impl RunDesk {
     }
 
     async fn take(&self, mut claimed: Claimed, place: Option<OwnedSemaphorePermit>) {
+        if claimed.kind == RunKind::Response {
+            return background::take(self, claimed, place).await;
+        }
         let calls = claimed.take_calls();
         let run = claimed.lease.run();
         let checkpoint = claimed.checkpoint.as_ref().map(RawJson::read::<Checkpoint>).transpose();
@@ -299,20 +340,33 @@ impl RunDesk {
         place: Option<OwnedSemaphorePermit>,
     ) {
         let desk = &self.0;
-        let (row, run) = (lease.row(), lease.run());
+        let row = lease.row();
         let in_vain = lease.epoch().saturating_sub(checkpoint.epoch);
         let stop = if order.shown.background { &desk.stopping } else { desk.tasks.stop_token() };
         let pause = stop.child_token();
         let kept =
             Arc::new(Kept::new(Arc::clone(&desk.runs), lease, calls, checkpoint, order.terms(), pause));
-        let over = CancellationToken::new();
-        self.held().insert(run, Held { kept: Arc::clone(&kept), row, over: over.clone() });
-        let task = Task { order, kept, answer, is_cancelled, in_vain };
+        let task = Task { order, kept: Arc::clone(&kept), answer, is_cancelled, in_vain };
         let this = self.clone();
-        drop(desk.tasks.spawn(async move {
+        self.hold_while(kept, row, place, async move { this.carry(&task).await });
+    }
+
+    /// Holds a run while this carries it out.
+    pub(crate) fn hold_while(
+        &self,
+        kept: Arc<Kept>,
+        row: LeaseRow,
+        place: Option<OwnedSemaphorePermit>,
+        carried: impl Future<Output = Result<(), StepError>> + Send + 'static,
+    ) {
+        let run = kept.run();
+        let over = CancellationToken::new();
+        self.held().insert(run, Held { kept, row, over: over.clone() });
+        let this = self.clone();
+        drop(self.0.tasks.spawn(async move {
             // However it ends, nobody waits for it any more.
             let over = over.drop_guard();
-            if let Err(error) = this.carry(&task).await {
+            if let Err(error) = carried.await {
                 tracing::warn!(error = %error, run = %run, "a run was let go");
             }
             this.held().remove(&run);
@@ -348,75 +402,16 @@ impl RunDesk {
         }
     }
 
-    /// Carries a run out until it ends, rests, or is lost.
-    async fn carry(&self, task: &Task) -> Result<(), StepError> {
-        let Task { order, kept, answer, is_cancelled, in_vain } = task;
-        if *is_cancelled {
-            return self.end(task, RunStatus::Cancelled, None).await;
-        }
-        if *in_vain > MOST_IN_VAIN {
-            let fault = fault("given_up", "the run was taken too often without coming anywhere");
-            return self.end(task, RunStatus::Failed, Some(fault)).await;
-        }
-        let mut checkpoint = kept.checkpoint().await;
-        if checkpoint.waits {
-            let Some(conversation) = answer.as_ref().and_then(|answer| answered(&checkpoint, answer)) else {
-                return kept.rest(RunStatus::RequiresAction, None).await;
-            };
-            kept.note(|checkpoint| checkpoint.next_segment(conversation), []).await;
-            kept.flush().await?;
-            checkpoint = kept.checkpoint().await;
-        }
-        if let Some((session, held)) = order.held(&checkpoint) {
-            self.0.engine.recall(order.principal(), session, held);
-        }
-        let ask = match order.ask(&checkpoint, Some(Arc::clone(kept))) {
-            Ok(ask) => ask,
-            Err(error) => return self.end(task, RunStatus::Failed, Some(error.into_fault())).await,
-        };
-        let answered = self.0.engine.answer(ask).await;
-        if kept.is_lost() {
-            return Err(StepError::Lost);
-        }
-        match answered {
-            Ok(_reply) => self.settle(task).await,
-            Err(_stopped) if kept.cancel.is_cancelled() => self.end(task, RunStatus::Cancelled, None).await,
-            Err(_stopped) if kept.pause.is_cancelled() => {
-                // Somebody else goes on at once.
-                kept.rest(RunStatus::InProgress, Some(self.0.engine.ids().now_ms())).await
-            }
-            Err(refusal) => {
-                let fault = ApiError::from(refusal).into_fault();
-                self.end(task, RunStatus::Failed, Some(fault)).await
-            }
-        }
-    }
-
-    /// Writes down how a run ended that ended well, or lets it rest for its caller.
-    async fn settle(&self, task: &Task) -> Result<(), StepError> {
-        let checkpoint = task.kept.checkpoint().await;
-        match &checkpoint.progress.ending {
-            Some(Ending::RequiresAction) => {
-                let event = json!({
-                    "type": "requires_action",
-                    "tool_calls": shown::calls(&checkpoint.progress.calls),
-                });
-                task.kept.note(|checkpoint| checkpoint.waits = true, RawJson::of(&event)).await;
-                task.kept.rest(RunStatus::RequiresAction, None).await
-            }
-            Some(Ending::Completed) => self.end(task, RunStatus::Completed, None).await,
-            Some(Ending::Handoff(_)) => self.end(task, RunStatus::Handoff, None).await,
-            Some(Ending::Incomplete(_)) => self.end(task, RunStatus::Incomplete, None).await,
-            None => {
-                let fault = fault("internal", "the run ended without saying how");
-                self.end(task, RunStatus::Failed, Some(fault)).await
-            }
-        }
-    }
-
     /// Writes the end of a run.
-    async fn end(&self, task: &Task, status: RunStatus, error: Option<RunFault>) -> Result<(), StepError> {
-        let Task { order, kept, .. } = task;
+    pub(super) async fn end(
+        &self,
+        task: &Task,
+        status: RunStatus,
+        error: Option<RunFault>,
+    ) -> Result<(), StepError> {
+        let Task { kept, .. } = task;
+        // What steps came to that are cut off is part of what the run came to.
+        kept.note(Checkpoint::close, []).await;
         let progress = kept.checkpoint().await.progress;
         let mut events = Vec::new();
         if let Some(speaker) = &progress.speaker {
@@ -440,26 +435,40 @@ impl RunDesk {
         kept.note(|_| {}, events).await;
         let result =
             RawJson::of(&json!({ "error": error })).map_err(|source| no_json().with_source(source))?;
+        // Before the end, so that no crash comes between the two.
+        let is_noted = self.note_end(task).await;
         kept.finish(status, &result).await?;
-        if let Some(notice) = self.0.notice.clone().filter(|_| order.shown.background) {
-            let stored = self.stored(order.principal(), kept.run()).await.ok().flatten();
-            if let Some(shown) = stored.map(|stored| shown::run(&stored)) {
-                notice.ended(kept.run(), shown.to_string().into_bytes()).await;
+        if let Err(error) = is_noted {
+            tracing::debug!(error = %error, run = %kept.run(), "the end of a run is noted once more");
+            if let Err(error) = self.note_end(task).await {
+                tracing::warn!(error = %error, run = %kept.run(), "nobody will be told that a run has ended");
             }
         }
         Ok(())
     }
+
+    /// Has whoever wants to be told of background runs know that one ends.
+    async fn note_end(&self, task: &Task) -> Result<(), StateError> {
+        let Task { order, kept, .. } = task;
+        match self.0.notice.as_ref().filter(|_| order.shown.background) {
+            Some(notice) => notice.ends(kept.run(), order.principal(), &order.subject()).await,
+            None => Ok(()),
+        }
+    }
 }
 
-/// The conversation with what the caller answered. `None` where it answers something else.
-fn answered(checkpoint: &Checkpoint, answer: &RawJson) -> Option<RawJson> {
-    let mut messages: Vec<Value> = checkpoint.progress.conversation.as_ref()?.read().ok()?;
-    let answers: Vec<Value> = answer.read().ok()?;
-    messages.extend(answers);
-    RawJson::of(&messages).ok()
+/// The run's key may not be used any more.
+pub(super) fn not_any_more(error: AuthError) -> RunFault {
+    let (code, what) = match error {
+        AuthError::Revoked => ("key_revoked", "was revoked"),
+        AuthError::Expired => ("key_expired", "expired"),
+        AuthError::Missing => ("key_missing", "is needed now, and there was none"),
+        AuthError::Unknown | AuthError::Unavailable => ("key_unknown", "is not there any more"),
+    };
+    fault(code, &format!("the run does not go on: the API key that asked for it {what}"))
 }
 
-fn fault(code: &str, message: &str) -> RunFault {
+pub(super) fn fault(code: &str, message: &str) -> RunFault {
     RunFault { code: code.to_owned(), message: message.to_owned(), param: None }
 }
 

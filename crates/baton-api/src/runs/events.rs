@@ -17,18 +17,18 @@ const PAGE_BYTES: u64 = 256 * 1024;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Whose events, and from where on.
-pub(super) struct Reading {
-    pub(super) desk: RunDesk,
-    pub(super) principal: String,
-    pub(super) run: RunId,
+pub(crate) struct Reading {
+    pub(crate) desk: RunDesk,
+    pub(crate) principal: String,
+    pub(crate) run: RunId,
     /// The number of the next event.
-    pub(super) from: u64,
+    pub(crate) from: u64,
     /// Whether it ends where the run waits for its caller.
-    pub(super) ends_at_rest: bool,
+    pub(crate) ends_at_rest: bool,
 }
 
 /// What is done for a reader that leaves before the end.
-pub(super) struct Leaving {
+pub(crate) struct Leaving {
     desk: RunDesk,
     principal: String,
     run: RunId,
@@ -37,11 +37,11 @@ pub(super) struct Leaving {
 
 impl Leaving {
     /// Cancels the run when this is dropped, unless it is disarmed.
-    pub(super) const fn new(desk: RunDesk, principal: String, run: RunId) -> Self {
+    pub(crate) const fn new(desk: RunDesk, principal: String, run: RunId) -> Self {
         Self { desk, principal, run, is_armed: true }
     }
 
-    pub(super) const fn disarm(&mut self) {
+    pub(crate) const fn disarm(&mut self) {
         self.is_armed = false;
     }
 }
@@ -64,18 +64,32 @@ struct Typed<'a> {
 struct Flow<P> {
     reading: Reading,
     leaving: Option<Leaving>,
+    form: Form,
     _place: P,
     is_over: bool,
     told_at: Instant,
 }
 
+/// Writes an event, under its number, as it stands on the stream.
+pub(crate) type Form = fn(u64, &RawJson, &mut Vec<u8>);
+
 /// The events as frames, each once it is written. `place` is held, and `leaving` kept, until the last one.
-pub(super) fn frames<P: Send + 'static>(
+pub(crate) fn frames<P: Send + 'static>(
     reading: Reading,
     leaving: Option<Leaving>,
     place: P,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
-    let flow = Flow { reading, leaving, _place: place, is_over: false, told_at: Instant::now() };
+    frames_as(frame, reading, leaving, place)
+}
+
+/// The same in this form.
+pub(crate) fn frames_as<P: Send + 'static>(
+    form: Form,
+    reading: Reading,
+    leaving: Option<Leaving>,
+    place: P,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    let flow = Flow { reading, leaving, form, _place: place, is_over: false, told_at: Instant::now() };
     stream::unfold(flow, async |mut flow| {
         let frames = flow.next().await?;
         flow.told_at = Instant::now();
@@ -115,7 +129,7 @@ impl<P> Flow<P> {
             if !events.events.is_empty() {
                 let mut out = Vec::new();
                 for (number, event) in &events.events {
-                    frame(*number, event, &mut out);
+                    (self.form)(*number, event, &mut out);
                 }
                 return Some(out.into());
             }

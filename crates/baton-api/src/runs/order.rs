@@ -11,8 +11,9 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use baton_access::Principal;
 use baton_dialect::follows_schema;
-use baton_engine::{Ask, Caller, Checkpoint, HeldNote, Kept, RunTerms};
+use baton_engine::{Approvals, Ask, Caller, Checkpoint, Engine, HeldNote, Kept, RunTerms};
 use baton_model::{NanoUsd, RawJson, RawObject, RequestId, RunId, nearest};
+use baton_run::{Flow, Validation};
 use baton_state::Subject;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -50,8 +51,9 @@ const AS_IN_CHAT: [&str; 17] = [
 ];
 
 /// Members of a run's own.
-const OWN: [&str; 13] = [
+const OWN: [&str; 16] = [
     "agent",
+    "approvals",
     "background",
     "budget",
     "context",
@@ -64,10 +66,14 @@ const OWN: [&str; 13] = [
     "policy",
     "previous_run",
     "stream",
+    "validation",
+    "workflow",
 ];
 
-/// What a later version follows. Refused by name until then, for a run without them is another one.
-const LATER: [&str; 3] = ["workflow", "validation", "approvals"];
+/// Whether a member means for a run what it means for chat.
+fn is_of_chat(key: &str) -> bool {
+    AS_IN_CHAT.contains(&key) || key == "top_p"
+}
 
 /// What may be said of an agent that is not configured.
 const INLINE: [&str; 11] = [
@@ -111,6 +117,15 @@ pub(crate) struct Order {
     #[serde(default)]
     until_ms: Option<u64>,
     follow_handoffs: bool,
+    /// The workflow that it carries out, at its beginning.
+    #[serde(default)]
+    pub(crate) workflow: Option<Box<Flow>>,
+    /// What its answer has to be.
+    #[serde(default)]
+    pub(crate) validation: Option<Validation>,
+    /// Which calls need a word of its caller's.
+    #[serde(default)]
+    approvals: Option<Approvals>,
     /// What its caller is shown of its own request.
     pub(crate) shown: Shown,
 }
@@ -122,6 +137,8 @@ pub(crate) struct Shown {
     pub(crate) model: Option<Value>,
     #[serde(default)]
     pub(crate) agent: Option<String>,
+    #[serde(default)]
+    pub(crate) workflow: Option<String>,
     #[serde(default)]
     pub(crate) background: bool,
     #[serde(default)]
@@ -148,6 +165,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) wanted: Wanted,
     pub(crate) principal: &'a Principal,
     pub(crate) headers: &'a HeaderMap,
+    /// The workflows of the file, as they are written.
+    pub(crate) workflows: &'a [(String, Value)],
 }
 
 /// A run that another one goes on from.
@@ -171,11 +190,7 @@ impl Reader {
         }
         for key in members.keys() {
             let key = key.as_str();
-            if LATER.contains(&key) {
-                let message = format!("`{key}` is not supported by this version");
-                return Err(ApiError::invalid(message, Some(key)).with_code("unsupported_parameter"));
-            }
-            if !OWN.contains(&key) && !AS_IN_CHAT.contains(&key) && key != "top_p" {
+            if !OWN.contains(&key) && !is_of_chat(key) {
                 let near = nearest(key, OWN.iter().chain(&AS_IN_CHAT).copied());
                 let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 let message = format!("`{key}` is not a member of a run{hint}");
@@ -234,7 +249,7 @@ impl Order {
         before: Option<&Before>,
         arrival: &Arrival<'_>,
     ) -> Result<Self, ApiError> {
-        let Arrival { request, run, now_ms, wanted, principal, headers } = *arrival;
+        let Arrival { request, run, now_ms, wanted, principal, headers, workflows } = *arrival;
         if headers.contains_key("x-provider-key") {
             let message = "a run is stored, and a provider's key (`x-provider-key`) is not";
             return Err(ApiError::invalid(message, Some("x-provider-key")));
@@ -247,8 +262,17 @@ impl Order {
         };
         let mut messages = before.map(Before::messages).transpose()?.unwrap_or_default();
         let asked = input(&mut reader)?;
+        let validation = extras::validation(&mut reader)?;
+        let approvals = extras::approvals(&mut reader)?;
         let mut members = Map::new();
-        let instruction = speakers(&mut reader, before, &mut shown, &mut members)?;
+        let workflow = extras::workflow(&mut reader, before, workflows, validation.as_ref())?;
+        if let Some(workflow) = &workflow {
+            let first = workflow.names().next().unwrap_or_default();
+            members.insert("model".to_owned(), Value::from(first));
+            shown.workflow = Some(workflow.name().to_owned());
+        }
+        let instruction =
+            if workflow.is_some() { None } else { speakers(&mut reader, before, &mut shown, &mut members)? };
         if let Some(instruction) = instruction {
             messages.retain(|message| message.get("role") != Some(&Value::from("system")));
             messages.insert(0, json!({ "role": "system", "content": instruction }));
@@ -260,6 +284,7 @@ impl Order {
             let last = before.checkpoint.progress.context.as_ref();
             context.clone_from(last.unwrap_or(&before.order.shown.context));
         }
+        let workflow = workflow.map(|workflow| workflow.begin(&messages, &context)).transpose()?;
         let Budget { max_cost, max_tokens, max_seconds } = budget(&mut reader)?;
         let max_turns = reader.count("max_turns", 1, MOST_TURNS)?;
         let max_handoffs = reader.count("max_handoffs", 0, MOST_TURNS)?;
@@ -300,8 +325,27 @@ impl Order {
             max_tokens,
             until_ms: max_seconds.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1_000))),
             follow_handoffs,
+            workflow,
+            validation,
+            approvals,
             shown,
         })
+    }
+
+    /// Whether it can be carried out, as far as that can be known before.
+    pub(crate) fn check(&self, engine: &Engine) -> Result<(), ApiError> {
+        let ask = self.ask(&Checkpoint::default(), None)?;
+        if let Some(validation) = &self.validation {
+            let checked = engine.check_validation(&ask, validation);
+            checked.map_err(|(within, refusal)| extras::at(format!("validation{within}"), *refusal))?;
+        }
+        match &self.workflow {
+            Some(flow) => {
+                let checked = engine.check_workflow(&ask, flow.workflow());
+                checked.map_err(|(within, refusal)| extras::at(format!("workflow.{within}"), *refusal))
+            }
+            None => engine.dry_run(&ask).map(drop).map_err(|refusal| as_sent(ApiError::from(refusal))),
+        }
     }
 
     /// Whose content it is.
@@ -311,11 +355,12 @@ impl Order {
     }
 
     /// What bounds it beside the request.
-    pub(crate) const fn terms(&self) -> RunTerms {
+    pub(crate) fn terms(&self) -> RunTerms {
         RunTerms {
             max_tokens: self.max_tokens,
             until_ms: self.until_ms,
             follow_handoffs: self.follow_handoffs,
+            approvals: self.approvals.clone().map(Arc::new),
         }
     }
 
@@ -335,6 +380,10 @@ impl Order {
         if let Some(conversation) = &checkpoint.conversation {
             let messages = conversation.get().to_owned().into();
             body = RawObject::parse(body.rewritten(&[("messages", Some(messages))]).into())?;
+        }
+        if let Some(name) = &checkpoint.taken_over {
+            let name = Value::from(name.as_str()).to_string().into();
+            body = RawObject::parse(body.rewritten(&[("model", Some(name))]).into())?;
         }
         if let Some(context) = &checkpoint.progress.context {
             // Steps may have changed it since the run began.
@@ -427,6 +476,10 @@ fn speakers(
         (None, Some(Value::Object(agent))) => inline(agent, shown, members),
         (None, Some(_)) => Err(wrong("agent", "a name, or an object with a `model` and an `instruction`")),
         (None, None) => match before {
+            Some(before) if before.order.workflow.is_some() => {
+                let message = "the run before was a workflow: say with a `model` or an `agent` who goes on";
+                Err(ApiError::invalid(message, Some("model")))
+            }
             Some(before) => {
                 let body: Map<String, Value> = before.order.body.read().unwrap_or_default();
                 for (key, value) in body {
@@ -590,5 +643,6 @@ fn wrong(path: &str, form: &str) -> ApiError {
     ApiError::invalid(format!("`{path}` must be {form}"), Some(path))
 }
 
+mod extras;
 #[cfg(test)]
 mod tests;

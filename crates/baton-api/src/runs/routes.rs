@@ -1,5 +1,6 @@
-//! `/v1/runs` and below: create, list, read, cancel, answer, follow.
+//! `/v1/runs` and below: create, list, read, delete, cancel, answer, follow.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,7 +12,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use baton_engine::{Checkpoint, PendingCall};
+use baton_engine::{Checkpoint, PendingApproval, PendingCall, Word};
 use baton_model::{Dialect, RawJson, RawObject, RequestId, RunId};
 use baton_state::StateError;
 use baton_state::runs::{RunKind, RunPageStart, RunStatus, StoredRun, Woken};
@@ -19,7 +20,7 @@ use futures_util::StreamExt;
 use serde_json::{Value, json};
 
 use super::events::{Leaving, Reading, frames};
-use super::order::{Arrival, Before, Order, Reader, as_sent, no_previous};
+use super::order::{Arrival, Before, Order, Reader, no_previous};
 use super::{RunDesk, shown};
 use crate::error::ApiError;
 use crate::gate::Gate;
@@ -35,6 +36,8 @@ type Named = Result<Path<String>, PathRejection>;
 /// As long as a page may be.
 const MOST: u32 = 100;
 const USUAL: u32 = 20;
+/// The longest reason why a call is not approved.
+const LONGEST_REASON: usize = 2_000;
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
 
 /// The routes.
@@ -44,7 +47,10 @@ pub(crate) fn routes() -> Router<ApiState> {
             "/v1/runs",
             get(list).post(create).fallback(async |request: Request| other("GET, POST", &request)),
         )
-        .route("/v1/runs/{id}", get(retrieve).fallback(async |request: Request| other("GET", &request)))
+        .route(
+            "/v1/runs/{id}",
+            get(retrieve).delete(delete).fallback(async |request: Request| other("GET, DELETE", &request)),
+        )
         .route(
             "/v1/runs/{id}/cancel",
             post(cancel).fallback(async |request: Request| other("POST", &request)),
@@ -106,11 +112,11 @@ async fn begin(desk: &RunDesk, gate: &Gate, request: Request) -> Result<Response
         wanted,
         principal: &admitted.principal,
         headers: &parts.headers,
+        workflows: &engine.settings().workflows,
     };
     let order = Order::read(reader, before.as_ref(), &arrival)?;
     // What can be known to be wrong is told before anything is stored.
-    let ask = order.ask(&Checkpoint::default(), None)?;
-    engine.dry_run(&ask).map_err(|refusal| as_sent(ApiError::from(refusal)))?;
+    order.check(engine)?;
     if wanted.background {
         desk.queue(run, &order).await.map_err(|error| unavailable(&error))?;
     } else {
@@ -213,6 +219,44 @@ pub(crate) async fn retrieve(
     .await
 }
 
+/// Deletes a run that has ended, with its events and all that was said in it.
+///
+/// The decisions that were made for it stay in the audit log. One that has not ended is to be cancelled first, so
+/// that nothing is done any more that nobody could look at.
+#[utoipa::path(
+    delete,
+    path = "/v1/runs/{id}",
+    operation_id = "runs.delete",
+    tag = "runs",
+    params(("id" = String, Path, description = "The run's id", example = "run_019356aa00007000800000000000000b")),
+    responses(
+        (status = 200, description = "It is gone", body = serde_json::Value, content_type = "application/json", example = json!({"id": "run_019356aa00007000800000000000000b", "object": "run", "deleted": true})),
+    ),
+    security(("bearer" = []), ("x-api-key" = []), ()),
+)]
+pub(crate) async fn delete(
+    State(desk): State<RunDesk>,
+    State(gate): State<Arc<Gate>>,
+    named: Named,
+    request: Request,
+) -> Response {
+    let (whose, headers) = (whose(&request), request.into_parts().0.headers);
+    finish(whose, async {
+        let principal = gate.authenticate(&headers)?.id().to_string();
+        let id = id_of(named)?;
+        let status = read(&desk, &principal, id).await?.run.status;
+        if !status.is_end() {
+            let message = format!("the run has not ended: it is `{}`; cancel it first", status.as_str());
+            return Err(ApiError::conflict(message, "run_not_ended"));
+        }
+        if !desk.runs().delete(&principal, id).await.map_err(|error| unavailable(&error))? {
+            return Err(not_there(&id.to_string()));
+        }
+        Ok(Json(json!({ "id": id.to_string(), "object": "run", "deleted": true })).into_response())
+    })
+    .await
+}
+
 /// Asks a run to stop. One that has ended stays as it is.
 #[utoipa::path(
     post,
@@ -243,9 +287,9 @@ pub(crate) async fn cancel(
     .await
 }
 
-/// Gives a run the results of the calls that it waits for.
+/// Gives a run the results of the calls that it waits for, or a word of each call that needs one.
 ///
-/// There must be one for each call. The answer is as that of the request that began the run: the run when it has
+/// There must be one for each call. A word is bound to its call by `hash`: `approved`, or not and a `reason`. The answer is as that of the request that began the run: the run when it has
 /// ended or waits again, with `stream` its further events, and at once for one in the background.
 #[utoipa::path(
     post,
@@ -292,8 +336,7 @@ async fn answer(desk: &RunDesk, gate: &Gate, named: Named, request: Request) -> 
         let message = format!("`{}` is not a member of tool outputs", other.key);
         return Err(ApiError::invalid(message, Some(other.key)).with_code("unknown_parameter"));
     }
-    let given = outputs(&body, &checkpoint.progress.calls)?;
-    let given = RawJson::of(&given).map_err(ApiError::from)?;
+    let given = given(&body, &checkpoint)?;
     let background = stored.request.read::<Order>().is_ok_and(|order| order.shown.background);
     let from = stored.run.events;
     match desk.answer(&stored, &given).await.map_err(|error| unavailable(&error))? {
@@ -314,6 +357,67 @@ async fn answer(desk: &RunDesk, gate: &Gate, named: Named, request: Request) -> 
         leaving.disarm();
     }
     Ok(with_run(StatusCode::OK, &settled.ok_or_else(|| not_there(&id.to_string()))?))
+}
+
+/// What a run is given that waits: results of its caller's tools, or a word of each call that needs one.
+fn given(body: &RawObject, checkpoint: &Checkpoint) -> Result<RawJson, ApiError> {
+    let pending: Vec<&PendingApproval> = checkpoint.approvals().collect();
+    let given = if pending.is_empty() {
+        RawJson::of(&outputs(body, &checkpoint.progress.calls)?)
+    } else {
+        RawJson::of(&words(body, &pending)?)
+    };
+    given.map_err(ApiError::from)
+}
+
+/// A word of each call that waits for one, by what it is bound to.
+fn words(body: &RawObject, pending: &[&PendingApproval]) -> Result<BTreeMap<String, Word>, ApiError> {
+    let form = || {
+        let message = "the run waits for approvals: `tool_outputs` must be a list of objects with `hash` and `approved`";
+        ApiError::invalid(message, Some("tool_outputs"))
+    };
+    let given: Vec<Value> = body.read("tool_outputs").map_err(|_no_list| form())?.ok_or_else(form)?;
+    let mut words = BTreeMap::new();
+    for (at, given) in given.iter().enumerate() {
+        let wrong = |member: &str, message: &str| {
+            ApiError::invalid(message, Some(&format!("tool_outputs[{at}]{member}")))
+        };
+        let members = given.as_object().ok_or_else(|| wrong("", "each of them must be an object"))?;
+        let known = ["approved", "hash", "reason", "tool_call_id"];
+        if let Some(other) = members.keys().find(|key| !known.contains(&key.as_str())) {
+            let message = format!("`{other}` is not a member of an approval");
+            return Err(wrong(&format!(".{other}"), &message).with_code("unknown_parameter"));
+        }
+        let hash = members.get("hash").and_then(Value::as_str).unwrap_or_default();
+        let call = pending.iter().find(|pending| pending.hash == hash);
+        let call =
+            call.ok_or_else(|| wrong(".hash", "the run does not wait for an approval of this call"))?;
+        let named = members.get("tool_call_id").filter(|id| !id.is_null());
+        if named.is_some_and(|id| id.as_str() != Some(call.tool_call_id.as_str())) {
+            return Err(wrong(".tool_call_id", "the hash is another call's"));
+        }
+        let approved = members.get("approved").and_then(Value::as_bool);
+        let approved =
+            approved.ok_or_else(|| wrong(".approved", "an approval needs `approved`: true or false"))?;
+        let reason = match members.get("reason") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(reason)) if reason.len() <= LONGEST_REASON => Some(reason.clone()),
+            Some(_) => {
+                let message = format!("a reason is a text of at most {LONGEST_REASON} bytes");
+                return Err(wrong(".reason", &message));
+            }
+        };
+        if words.insert(hash.to_owned(), Word { approved, reason }).is_some() {
+            return Err(wrong(".hash", "of this call there is a word already"));
+        }
+    }
+    match pending.iter().find(|pending| !words.contains_key(&pending.hash)) {
+        None => Ok(words),
+        Some(left) => {
+            let message = format!("the call `{}` of `{}` has no word", left.tool_call_id, left.name);
+            Err(ApiError::invalid(message, Some("tool_outputs")))
+        }
+    }
 }
 
 /// The results as messages of chat, in the order of the calls.

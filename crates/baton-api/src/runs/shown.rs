@@ -2,7 +2,8 @@
 //!
 //! - **Never here:** what only another process needs: tapes, and the conversation with hidden calls.
 
-use baton_engine::{Checkpoint, Ending, PendingCall, Progress, RunFault};
+use baton_engine::{Checkpoint, Ending, PendingApproval, PendingCall, Progress, RunFault};
+use baton_run::StepReport;
 use baton_state::runs::{RunRow, RunStatus, StoredRun};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -18,7 +19,7 @@ struct Outcome {
 
 /// A stored run.
 pub(super) fn run(stored: &StoredRun) -> Value {
-    let checkpoint: Checkpoint =
+    let mut checkpoint: Checkpoint =
         stored.checkpoint.as_ref().and_then(|checkpoint| checkpoint.read().ok()).unwrap_or_default();
     let outcome: Outcome = stored.result.as_ref().and_then(|result| result.read().ok()).unwrap_or_default();
     let mut shown = head(&stored.run);
@@ -26,6 +27,7 @@ pub(super) fn run(stored: &StoredRun) -> Value {
         let asked = order.shown;
         shown.insert("model".to_owned(), asked.model.unwrap_or_default());
         shown.insert("agent".to_owned(), asked.agent.map_or(Value::Null, Value::from));
+        shown.insert("workflow".to_owned(), asked.workflow.map_or(Value::Null, Value::from));
         shown.insert("background".to_owned(), Value::from(asked.background));
         let context = checkpoint.progress.context.clone().unwrap_or(asked.context);
         shown.insert("context".to_owned(), Value::Object(context));
@@ -33,9 +35,47 @@ pub(super) fn run(stored: &StoredRun) -> Value {
         let previous = asked.previous_run.map_or(Value::Null, |previous| Value::from(previous.to_string()));
         shown.insert("previous_run".to_owned(), previous);
     }
-    let progress = &checkpoint.progress;
-    shown.extend(came_to(progress, stored.run.status, outcome.error.as_ref()));
+    let waits = stored.run.status == RunStatus::RequiresAction;
+    let action = waits.then(|| action(&checkpoint));
+    if let Some(flow) = &checkpoint.flow {
+        let report = flow.report();
+        shown.insert("steps".to_owned(), report.steps.iter().map(step).collect());
+        shown.insert("choice".to_owned(), report.choice.map_or(Value::Null, |choice| json!(choice)));
+    }
+    shown.insert("checks".to_owned(), json!(checkpoint.checks));
+    // What steps under way came to so far is the run's.
+    checkpoint.close();
+    shown.extend(came_to(&checkpoint.progress, action.as_ref(), outcome.error.as_ref()));
     Value::Object(shown)
+}
+
+/// What the caller of a run is waited for.
+pub(super) fn action(checkpoint: &Checkpoint) -> Value {
+    let approvals: Vec<&PendingApproval> = checkpoint.approvals().collect();
+    if approvals.is_empty() {
+        return json!({ "type": "tool_outputs", "tool_calls": calls(&checkpoint.progress.calls) });
+    }
+    json!({ "type": "approval", "approvals": approvals })
+}
+
+/// A step of a workflow.
+fn step(step: &StepReport) -> Value {
+    let record = &step.record;
+    json!({
+        "name": step.name,
+        "kind": step.kind,
+        "status": step.status,
+        "attempts": step.attempts,
+        "output": step.output,
+        "error": step.error,
+        "choice": step.choice,
+        "model": record.model,
+        "decisions": record.decisions,
+        "cost_usd": record.cost.map(|cost| cost.to_string().replace('$', "")),
+        "began_ms": record.began_ms,
+        "ended_ms": record.ended_ms,
+        "checks": record.checks,
+    })
 }
 
 /// What is known of a run without opening anything.
@@ -50,7 +90,7 @@ pub(super) fn head(row: &RunRow) -> Map<String, Value> {
     shown
 }
 
-fn came_to(progress: &Progress, status: RunStatus, error: Option<&RunFault>) -> Map<String, Value> {
+fn came_to(progress: &Progress, action: Option<&Value>, error: Option<&RunFault>) -> Map<String, Value> {
     let last = progress.turns.iter().rev().find(|turn| !turn.task);
     let target = match &progress.ending {
         Some(Ending::Handoff(to)) => Some(to.as_str()),
@@ -60,8 +100,6 @@ fn came_to(progress: &Progress, status: RunStatus, error: Option<&RunFault>) -> 
         Some(Ending::Incomplete(why)) => Some(json!({ "reason": why })),
         _ => None,
     };
-    let waits = status == RunStatus::RequiresAction;
-    let action = waits.then(|| json!({ "type": "tool_outputs", "tool_calls": calls(&progress.calls) }));
     let members = json!({
         "output": { "text": progress.text(), "messages": progress.messages },
         "ended_by": last.map(|turn| json!({ "agent": turn.agent, "model": turn.model })),

@@ -15,10 +15,10 @@ use baton_engine::Engine;
 use baton_model::{Dialect, RequestId};
 use baton_state::Responses;
 use baton_state::responses::items::{ItemPage, Order};
-use baton_state::responses::{ChainError, ResponseId};
+use baton_state::responses::{ChainError, ResponseId, StoredResponse};
 use serde_json::json;
 
-use super::{Shelf, failed, refused};
+use super::{Shelf, background, compact, failed, refused};
 use crate::error::ApiError;
 use crate::gate::Gate;
 use crate::pass;
@@ -36,6 +36,7 @@ pub(crate) fn routes() -> Router<ApiState> {
     ["", "/v1"].into_iter().fold(Router::new(), |routes, front| {
         let one = format!("{front}/responses/{{id}}");
         routes
+            .route(&format!("{front}/responses/compact"), post(compact::create).fallback(only_post))
             .route(
                 &format!("{one}/input_items"),
                 get(input_items)
@@ -59,14 +60,21 @@ pub(crate) fn routes() -> Router<ApiState> {
 ///
 /// A key reads what it asked for itself, for 30 days. An id that Baton did not give goes on to the provider
 /// that `x-baton-provider` names.
+///
+/// With `stream`, a response that is made in the background and was created with `stream` is given as its events, those
+/// that have been and those to come. With `starting_after` they begin behind the one of this number.
 #[utoipa::path(
     get,
     path = "/v1/responses/{id}",
     operation_id = "responses.retrieve",
     tag = "answers",
-    params(("id" = String, Path, description = "The response's id", example = "resp_019356aa00007000800000000000000a")),
+    params(
+        ("id" = String, Path, description = "The response's id", example = "resp_019356aa00007000800000000000000a"),
+        ("stream" = Option<bool>, Query, description = "Whether its events are wanted", example = false),
+        ("starting_after" = Option<u64>, Query, description = "The number of the last event that the caller has; only with `stream`"),
+    ),
     responses(
-        (status = 200, description = "The response, as its request was answered", body = serde_json::Value, content_type = "application/json", example = json!({"id": "resp_019356aa00007000800000000000000a", "object": "response", "status": "completed", "model": "hello", "output": [], "previous_response_id": null, "store": true})),
+        (status = 200, description = "The response as it is now, or with `stream` its events", body = serde_json::Value, content_type = "application/json", example = json!({"id": "resp_019356aa00007000800000000000000a", "object": "response", "status": "completed", "model": "hello", "output": [], "previous_response_id": null, "store": true})),
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),
 )]
@@ -83,15 +91,21 @@ pub(crate) async fn retrieve(
     finish(request, async {
         let (responses, principal) = shelf.open(&gate, &headers, id)?;
         let Query(pairs) = pairs.map_err(|rejection| ApiError::invalid(rejection.body_text(), None))?;
-        if let Some((name, _)) = pairs.iter().find(|(name, value)| name != "stream" || value != "false") {
-            let message = format!("`{name}` cannot be asked for of a stored response: it is given as it is");
-            return Err(ApiError::invalid(message, Some(name)));
-        }
+        let wanted = wanted(&pairs)?;
         let found = responses.get(&principal, id).await.map_err(|error| failed(&error))?;
         let found = found.ok_or_else(|| not_there(id))?;
-        let mut response = Response::new(Body::from(found.body.get().to_owned()));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(response)
+        let Some(from) = wanted else { return Ok(as_it_is(&found)) };
+        let not_streamed = || {
+            let message = "only a response that was created with `background` and `stream` can be streamed";
+            ApiError::invalid(message, Some("stream"))
+        };
+        let run = found.run.ok_or_else(not_streamed)?;
+        let is_streamed = background::is_streamed(&shelf.desk, &principal, run).await;
+        match is_streamed.map_err(|error| failed(&error))? {
+            Some(true) => Ok(background::follow(&shelf.desk, principal, run, from, ())),
+            Some(false) => Err(not_streamed()),
+            None => Err(not_there(id)),
+        }
     })
     .await
 }
@@ -121,8 +135,16 @@ pub(crate) async fn delete(
     let (request, headers) = (request_id(&request), request.into_parts().0.headers);
     finish(request, async {
         let (responses, principal) = shelf.open(&gate, &headers, id)?;
+        let run = responses.get(&principal, id).await.map_err(|error| failed(&error))?;
+        let run = run.and_then(|found| found.run);
         if !responses.delete(&principal, id).await.map_err(|error| failed(&error))? {
             return Err(not_there(id));
+        }
+        if let Some(run) = run {
+            // Nobody makes it any more, and its events go with it.
+            let stopped = shelf.desk.cancel(&principal, run).await;
+            stopped.map_err(|error| failed(&error))?;
+            shelf.desk.runs().delete(&principal, run).await.map_err(|error| failed(&error))?;
         }
         Ok(Json(json!({"id": id.to_string(), "object": "response", "deleted": true})).into_response())
     })
@@ -171,7 +193,9 @@ pub(crate) async fn input_items(
     .await
 }
 
-/// Cancels a response that is made in the background. Baton makes none, so what is stored has ended.
+/// Cancels a response that is made in the background.
+///
+/// One that has ended stays as it is, and is given as it is.
 #[utoipa::path(
     post,
     path = "/v1/responses/{id}/cancel",
@@ -179,7 +203,7 @@ pub(crate) async fn input_items(
     tag = "answers",
     params(("id" = String, Path, description = "The response's id", example = "resp_019356aa00007000800000000000000a")),
     responses(
-        (status = 200, description = "The response, for an id that a provider gave", body = serde_json::Value, content_type = "application/json", example = json!({"id": "resp_1", "object": "response", "status": "cancelled"})),
+        (status = 200, description = "The response, as it is then", body = serde_json::Value, content_type = "application/json", example = json!({"id": "resp_1", "object": "response", "status": "cancelled"})),
     ),
     security(("bearer" = []), ("x-api-key" = []), ()),
 )]
@@ -195,8 +219,13 @@ pub(crate) async fn cancel(
     finish(request, async {
         let (responses, principal) = shelf.open(&gate, &headers, id)?;
         let found = responses.get(&principal, id).await.map_err(|error| failed(&error))?;
-        let _there = found.ok_or_else(|| not_there(id))?;
-        Err(ApiError::invalid("only a response that is made in the background can be cancelled", None))
+        let found = found.ok_or_else(|| not_there(id))?;
+        let run = found.run.ok_or_else(|| {
+            ApiError::invalid("only a response that is made in the background can be cancelled", None)
+        })?;
+        let cancelled = background::cancel(&shelf.desk, responses, &principal, found, run).await;
+        let cancelled = cancelled.map_err(|error| failed(&error))?;
+        Ok(as_it_is(&cancelled.ok_or_else(|| not_there(id))?))
     })
     .await
 }
@@ -211,9 +240,46 @@ impl Shelf {
     ) -> Result<(&Responses, String), ApiError> {
         let principal = gate.authenticate(headers)?.id().to_string();
         // Where none are stored, none is there.
-        let responses = self.0.as_deref().ok_or_else(|| not_there(id))?;
+        let responses = self.responses.as_deref().ok_or_else(|| not_there(id))?;
         Ok((responses, principal))
     }
+}
+
+/// The number of the first event that is wanted; nothing where the response itself is.
+fn wanted(pairs: &[(String, String)]) -> Result<Option<u64>, ApiError> {
+    let (mut is_streamed, mut after) = (false, None);
+    for (name, value) in pairs {
+        match (name.as_str(), value.as_str()) {
+            ("stream", "true") => is_streamed = true,
+            // Nothing is padded here, so there is nothing to leave out.
+            ("stream" | "include_obfuscation", "false") => {}
+            ("stream", _) => return Err(ApiError::invalid("`stream` must be `true` or `false`", Some(name))),
+            ("starting_after", value) => {
+                let number = value.parse::<u64>().ok().and_then(|number| number.checked_add(1));
+                let wrong =
+                    || ApiError::invalid("`starting_after` must be the number of an event", Some(name));
+                after = Some(number.ok_or_else(wrong)?);
+            }
+            _ => {
+                let message =
+                    format!("`{name}` cannot be asked for of a stored response: it is given as it is");
+                return Err(ApiError::invalid(message, Some(name)));
+            }
+        }
+    }
+    match (is_streamed, after) {
+        (true, after) => Ok(Some(after.unwrap_or(0))),
+        (false, None) => Ok(None),
+        (false, Some(_)) => {
+            Err(ApiError::invalid("`starting_after` goes with `stream=true`", Some("starting_after")))
+        }
+    }
+}
+
+fn as_it_is(stored: &StoredResponse) -> Response {
+    let mut response = Response::new(Body::from(stored.body.get().to_owned()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn page(pairs: Vec<(String, String)>) -> Result<ItemPage, ApiError> {
@@ -258,6 +324,11 @@ fn not_there(id: ResponseId) -> ApiError {
 
 async fn finish(request: RequestId, answer: impl Future<Output = Result<Response, ApiError>>) -> Response {
     answer.await.unwrap_or_else(|error| error.into_response_as(Dialect::OpenaiResponses, request))
+}
+
+/// Another method than `POST`, where no id stands.
+async fn only_post(request: Request) -> Response {
+    ApiError::method_not_allowed("POST").into_response_as(Dialect::OpenaiResponses, request_id(&request))
 }
 
 /// Another method than those of a route.

@@ -9,7 +9,7 @@ use baton_model::DecisionId;
 
 use crate::block::Block;
 use crate::chain::Hash;
-use crate::row::{DecisionRow, FeedbackRow, OutcomeRow};
+use crate::row::{CorrectionRow, DecisionRow, FeedbackRow, OutcomeRow};
 use crate::store::{Chain, HandoffCell, StoreError, StoreErrorKind, StoredDecision, UsageSums};
 use crate::tally::Subject;
 use crate::{ChainHead, Document};
@@ -136,6 +136,20 @@ impl FeedbackRow {
             score: row.number("score")?,
             label: row.text("label")?,
             record: needed(row.text("record")?)?,
+        })
+    }
+}
+
+impl CorrectionRow {
+    pub(crate) fn from_columns(row: &impl Columns) -> Result<Self, StoreError> {
+        Ok(Self {
+            decision: parsed(row.text("decision")?)?,
+            at_ms: natural(row.number("at_ms")?)?,
+            boot: parsed(row.text("boot")?)?,
+            seq: natural(row.number("seq")?)?,
+            cost_nano: natural(row.number("cost_nano")?)?,
+            prices: needed(row.text("prices")?)?,
+            first_prices: row.text("first_prices")?,
         })
     }
 }

@@ -3,14 +3,14 @@
 //! - **Invariant:** evidence goes only after a committed record says so, and only what that record names.
 //! - Whatever counts again holds the sums meanwhile, so that nothing is counted twice or not at all.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use baton_model::{BootId, DecisionId};
 use futures_util::future::BoxFuture;
 
 use super::{
-    Command, Database, HANDOFF, Query, Transaction, bare_rows, begin_chain, cost_of, give, write_leads,
-    write_tally,
+    Command, Database, HANDOFF, Query, Transaction, bare_rows, begin_chain, corrections, cost_of, days, give,
+    write_leads, write_tally,
 };
 use crate::block::Block;
 use crate::columns::{Columns, Known, Rows, Value};
@@ -31,7 +31,8 @@ impl<D: Database> AuditUpkeep for D {
         Box::pin(async move {
             self.make_room(now_ms).await?;
             while bring_up_to_date(self).await? {}
-            drop_short(self, now_ms).await
+            drop_short(self, now_ms).await?;
+            days::make(self, now_ms).await
         })
     }
 
@@ -154,12 +155,14 @@ async fn reproject(database: &impl Database, boot: BootId) -> Result<u64, StoreE
     let mut covered = 0;
     let mut made = 0;
     let mut days: Option<(u64, u64)> = None;
+    let mut corrected = BTreeSet::new();
     loop {
         let blocks = database.blocks(boot, after, 1).await?;
         let Some(block) = blocks.first() else { break };
-        let ids = block_again(database, block, covered + 1).await?;
-        made += ids.len() as u64;
-        for at_ms in ids.into_iter().map(DecisionId::unix_ms) {
+        let again = block_again(database, block, covered + 1).await?;
+        made += again.decisions.len() as u64;
+        corrected.extend(again.days);
+        for at_ms in again.decisions.into_iter().map(DecisionId::unix_ms) {
             let (first, last) = days.unwrap_or((at_ms, at_ms));
             days = Some((first.min(at_ms), last.max(at_ms)));
         }
@@ -168,24 +171,32 @@ async fn reproject(database: &impl Database, boot: BootId) -> Result<u64, StoreE
     // What stands behind the end of the chain has no evidence.
     let mut transaction = database.begin().await?;
     let beyond = vec![Value::shown(boot), (covered + 1).into(), u64::MAX.into()];
-    transaction.run(Command::DropRows, beyond).await?;
+    transaction.run(Command::DropRows, beyond.clone()).await?;
+    transaction.run(Command::DropCorrections, beyond).await?;
     transaction.commit().await?;
-    let Some((first, last)) = days else { return Ok(made) };
-    let mut day = BucketWidth::Day.start_of(first);
-    while day <= last {
+    if let Some((first, last)) = days {
+        let mut day = BucketWidth::Day.start_of(first);
+        while day <= last {
+            corrected.insert(day);
+            day += BucketWidth::Day.ms();
+        }
+    }
+    for day in corrected {
         count_again(database, day).await?;
-        day += BucketWidth::Day.ms();
     }
     Ok(made)
 }
 
+/// What was made again of a block.
+struct Again {
+    decisions: Vec<DecisionId>,
+    /// The days of what it corrects.
+    days: BTreeSet<u64>,
+}
+
 /// Makes the rows of a block again: what stands in its stretch goes, what follows from it comes.
 /// Outcomes that other chains gave to its decisions stay.
-async fn block_again(
-    database: &impl Database,
-    block: &Block,
-    from_seq: u64,
-) -> Result<Vec<DecisionId>, StoreError> {
+async fn block_again(database: &impl Database, block: &Block, from_seq: u64) -> Result<Again, StoreError> {
     let corrupt = |error| StoreError::new(StoreErrorKind::Corrupt, "a block is damaged").with_source(error);
     let mut derived = Derived::new(block.boot);
     let frames = block.unpack().map_err(corrupt)?;
@@ -205,7 +216,8 @@ async fn block_again(
         .into_iter()
         .filter_map(|row| row.outcome.filter(|outcome| outcome.boot != block.boot))
         .collect();
-    transaction.run(Command::DropRows, stretch).await?;
+    transaction.run(Command::DropRows, stretch.clone()).await?;
+    transaction.run(Command::DropCorrections, stretch).await?;
     for row in &derived.decisions {
         transaction.run(Command::DropRow, vec![Value::shown(row.id)]).await?;
     }
@@ -222,8 +234,19 @@ async fn block_again(
     if !derived.documents.is_empty() {
         transaction.write(Rows::Documents(&derived.documents)).await?;
     }
+    if !derived.corrections.is_empty() {
+        corrections::keep(&mut transaction, &derived.corrections).await?;
+    }
+    // An outcome and a correction may be of a decision of another stretch.
+    let outcomes = derived.outcomes.iter().chain(&foreign).map(|outcome| outcome.decision);
+    let corrected = derived.corrections.iter().map(|row| row.decision);
+    let changed: Vec<DecisionId> =
+        derived.decisions.iter().map(|row| row.id).chain(outcomes).chain(corrected).collect();
+    corrections::again(&mut transaction, &changed).await?;
     transaction.commit().await?;
-    Ok(derived.decisions.into_iter().map(|row| row.id).collect())
+    let days =
+        derived.corrections.iter().map(|row| BucketWidth::Day.start_of(row.decision.unix_ms())).collect();
+    Ok(Again { decisions: derived.decisions.into_iter().map(|row| row.id).collect(), days })
 }
 
 /// Makes the sums of a day again from its rows, in buckets of every width: [`AuditUpkeep::maintain`] drops
@@ -235,6 +258,7 @@ async fn count_again(database: &impl Database, day: u64) -> Result<(), StoreErro
     for command in [Command::DropUsage, Command::DropHandoffs] {
         transaction.run(command, vec![day.into(), next.into()]).await?;
     }
+    transaction.run(Command::ForgetDays, vec![days::list([day])]).await?;
     let (mut from, to) = (first_id(day).to_string(), first_id(next).to_string());
     loop {
         let values = vec![from.as_str().into(), to.as_str().into(), ROWS_AT_ONCE.into()];

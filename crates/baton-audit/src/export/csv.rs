@@ -51,7 +51,7 @@ pub fn csv_line(view: &DecisionView) -> String {
         number(usage.map(|usage| usage.output_tokens)),
         number(usage.map(|usage| usage.reasoning_tokens)),
         word(outcome.and_then(|outcome| serde_json::to_value(outcome.usage_source).ok())),
-        outcome.and_then(|outcome| outcome.cost).map(|cost| usd(cost.0)).unwrap_or_default(),
+        view.cost().map(|cost| usd(cost.0)).unwrap_or_default(),
         outcome.and_then(|outcome| outcome.first_content_us).map(milliseconds).unwrap_or_default(),
         outcome.map(|outcome| milliseconds(outcome.total_us)).unwrap_or_default(),
         decision.labels.session.clone().unwrap_or_default(),

@@ -82,8 +82,11 @@ impl Journal {
         }
     }
 
-    /// Deletes what the store has for good: everything before this place.
+    /// Deletes what the store has for good: everything before this place. One file is kept for the
+    /// next spare.
     pub(crate) fn release(&self, until: Mark) -> Result<(), JournalError> {
+        let whole = self.shared.options.segment_bytes;
+        let mut worn = None;
         let mut deleted = Vec::new();
         {
             let mut state = self.shared.lock();
@@ -94,8 +97,19 @@ impl Journal {
             while let Some(segment) = state.closed.pop_front_if(|segment| segment.end_place() <= until.place)
             {
                 state.kept = state.kept.saturating_sub(segment.end - SEGMENT_HEADER);
-                deleted.push(segment.path);
+                if state.worn.is_none() && worn.is_none() && segment.capacity == whole {
+                    worn = Some(segment);
+                } else {
+                    deleted.push(segment.path);
+                }
             }
+        }
+        if let Some(segment) = worn {
+            let path = segment.path.clone();
+            let worn = segment.wear(&self.shared.options.dir);
+            let doing = "put a relayed segment aside";
+            self.shared.lock().worn =
+                Some(worn.map_err(|source| JournalError::Io { doing, path, source })?);
         }
         for path in deleted {
             fs::remove_file(&path).map_err(|source| JournalError::Io {

@@ -1,7 +1,8 @@
 //! Keeps entries in files of bounded size, whose space is written with zeros before it is used.
 //!
 //! Writing zeros first makes the space real: an entry cannot find the disk full, and a sync has
-//! no file size and no block map to write.
+//! no file size and no block map to write. A file that is done with is filled with zeros again: that is
+//! cheaper than another one.
 //!
 //! - **Invariant:** a segment holds entries of one chain, and its header says from which on.
 
@@ -50,20 +51,24 @@ impl Spare {
     fn fill(path: &Path, capacity: u64, synced: bool) -> io::Result<Self> {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        let mut at = 0;
-        while at < capacity {
-            let rest = usize::try_from(capacity - at).unwrap_or(usize::MAX);
-            let piece = ZEROS.get(..rest.min(ZEROS.len())).unwrap_or(ZEROS);
-            file.write_all_at(piece, at)?;
-            at += piece.len() as u64;
-            if synced && at % SYNC_EVERY == 0 {
-                file.sync_data()?;
-            }
-        }
+        write_zeros(&file, capacity, synced)?;
         if synced {
             file.sync_all()?;
         }
         Ok(Self { file: Arc::new(file), path: path.to_owned(), capacity })
+    }
+
+    /// Makes a spare of a worn segment. The zeros are on the disk when this returns.
+    pub(crate) fn renew(dir: &Path, number: u64, worn: Segment) -> io::Result<Self> {
+        let path = dir.join(format!("spare-{number}"));
+        let renewed = std::fs::rename(&worn.path, &path)
+            .and_then(|()| write_zeros(&worn.file, worn.end, true))
+            .and_then(|()| worn.file.sync_all());
+        if let Err(error) = renewed {
+            drop(std::fs::remove_file(&path));
+            return Err(error);
+        }
+        Ok(Self { file: worn.file, path, capacity: worn.capacity })
     }
 
     /// Gives the file its header and its name.
@@ -81,6 +86,21 @@ impl Spare {
             capacity: self.capacity,
         })
     }
+}
+
+/// Writes zeros over the first bytes of a file. With `synced` few of them wait for the disk at a time.
+fn write_zeros(file: &File, until: u64, synced: bool) -> io::Result<()> {
+    let mut at = 0;
+    while at < until {
+        let rest = usize::try_from(until - at).unwrap_or(usize::MAX);
+        let piece = ZEROS.get(..rest.min(ZEROS.len())).unwrap_or(ZEROS);
+        file.write_all_at(piece, at)?;
+        at += piece.len() as u64;
+        if synced && at % SYNC_EVERY == 0 {
+            file.sync_data()?;
+        }
+    }
+    Ok(())
 }
 
 /// What a segment says of itself.
@@ -134,6 +154,13 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Takes its name away, so that nobody reads it as a part of its chain.
+    pub(crate) fn wear(self, dir: &Path) -> io::Result<Self> {
+        let path = dir.join("spare-worn");
+        std::fs::rename(&self.path, &path)?;
+        Ok(Self { path, ..self })
+    }
+
     /// Opens a segment that an earlier process left. No header: `None`.
     pub(crate) fn open(path: &Path, number: u64) -> io::Result<Option<(Self, Header)>> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;

@@ -26,6 +26,8 @@ pub(super) struct State {
     pub(super) spares_made: u64,
     pub(super) preparing: bool,
     pub(super) prepare_after: Option<Instant>,
+    /// A segment that the store has: the next spare is made of it.
+    pub(super) worn: Option<Segment>,
     /// Older segments that the store does not have yet, oldest first.
     pub(super) closed: VecDeque<Segment>,
     /// Segments that were closed since the last sync.
@@ -87,6 +89,7 @@ impl State {
             spares_made: 0,
             preparing: false,
             prepare_after: None,
+            worn: None,
             kept: left.iter().map(|segment| segment.end - SEGMENT_HEADER).sum(),
             closed: left.into(),
             unsynced: Vec::new(),

@@ -26,6 +26,8 @@ const CROWD: u64 = 8;
 /// In a crowd, syncs begin at least this far apart: each then covers more, and all of them cost
 /// less. A lone request is never kept waiting for it.
 const GATHER: Duration = Duration::from_millis(2);
+/// The same where a sync covered so many entries that the processor is what they wait for.
+const THRONG: (u64, Duration) = (48, Duration::from_millis(4));
 
 pub(super) fn start(shared: &Arc<Shared>, requests: Receiver<()>) -> io::Result<Vec<JoinHandle<()>>> {
     let syncing = Arc::clone(shared);
@@ -104,7 +106,11 @@ impl Shared {
                 Task::Stop => return,
                 Task::Sync => {
                     let began = Instant::now();
-                    not_before = (self.sync_once() >= CROWD).then(|| began + GATHER);
+                    not_before = match self.sync_once() {
+                        covered if covered >= THRONG.0 => Some(began + THRONG.1),
+                        covered if covered >= CROWD => Some(began + GATHER),
+                        _ => None,
+                    };
                 }
                 Task::Checkpoint => {
                     next_checkpoint = Instant::now() + self.options.checkpoint_every;
@@ -256,15 +262,19 @@ impl Shared {
     /// Makes spare segments ahead of time, when asked.
     fn keep_preparing(&self, requests: &Receiver<()>) {
         while requests.recv().is_ok() {
-            let number = {
+            let (number, worn) = {
                 let mut state = self.lock();
                 if state.phase == Phase::Stopping {
                     return;
                 }
                 state.spares_made += 1;
-                state.spares_made
+                (state.spares_made, state.worn.take())
             };
-            let made = Spare::create(&self.options.dir, number, self.bytes_ahead(), true);
+            let dir = &self.options.dir;
+            let made = match worn {
+                Some(worn) => Spare::renew(dir, number, worn),
+                None => Spare::create(dir, number, self.bytes_ahead(), true),
+            };
             let mut state = self.lock();
             state.preparing = false;
             match made {

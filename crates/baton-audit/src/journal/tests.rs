@@ -1,6 +1,7 @@
 mod backlog;
 mod torn;
 
+use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
@@ -435,6 +436,54 @@ async fn relayed_segments_are_deleted_and_make_room() {
 }
 
 #[test]
+fn a_segment_that_is_done_with_becomes_an_empty_spare() {
+    let dir = TempDir::new().unwrap();
+    let spare = Spare::create(dir.path(), 1, 300 << 10, false).unwrap();
+    let header =
+        Header { number: 1, boot: BootId::from_parts(1, [0; 10]), first_seq: 1, previous: Hash::GENESIS };
+    let mut segment = spare.activate(dir.path(), header).unwrap();
+    segment.file.write_all_at(&[7; 200 << 10], segment.end).unwrap();
+    segment.end += 200 << 10;
+    let worn = segment.wear(dir.path()).unwrap();
+    assert_eq!(segments(&dir), Vec::<PathBuf>::new(), "nothing of it is read again");
+    let spare = Spare::renew(dir.path(), 2, worn).unwrap();
+    let path = dir.path().join("spare-2");
+    assert_eq!(fs::read(&path).unwrap(), vec![0; 300 << 10]);
+    spare.activate(dir.path(), Header { number: 2, ..header }).unwrap();
+    assert_eq!((segments(&dir).len(), path.exists()), (1, false));
+}
+
+#[test]
+fn what_is_written_into_a_worn_segment_is_all_that_is_read() {
+    let dir = TempDir::new().unwrap();
+    let (journal, _) = Journal::open(small(&dir)).unwrap();
+    let mut relayed = 0;
+    for round in 0..6 {
+        for number in 0..100 {
+            journal.append(&refusal(round * 100 + number)).unwrap();
+        }
+        journal.shared.sync_once();
+        let mut mark = None;
+        while let Some(stretch) = journal.read(mark, ReadLimit { entries: 7, bytes: 1 << 20 }).unwrap() {
+            mark = Some(stretch.end);
+        }
+        relayed = journal.health().written_seq;
+        journal.release(mark.unwrap()).unwrap();
+        // The next round takes what was made of this one.
+        journal.shared.ask_for_spare(&mut journal.shared.lock());
+        while journal.shared.lock().preparing {
+            std::thread::yield_now();
+        }
+    }
+    let last = journal.append(&refusal(1_000)).unwrap();
+    assert!(journal.shared.lock().spares_made > 3);
+    drop(journal);
+    let (_, recovered) = Journal::open(small(&dir)).unwrap();
+    assert_eq!(recovered.quarantined, []);
+    assert!(relayed < last.seq() && recovered.entries <= last.seq());
+}
+
+#[test]
 fn a_failpoint_is_read_from_its_text() {
     assert_eq!(
         format!("{:?}", "after_write:3".parse::<Failpoints>().unwrap()),
@@ -551,6 +600,7 @@ fn word(record: &Record) -> &'static str {
         Record::SigningKey(_) => "signing_key",
         Record::Content(_) => "content",
         Record::Erased(_) => "erased",
+        Record::Correction(_) => "correction",
     }
 }
 

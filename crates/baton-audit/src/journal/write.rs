@@ -146,7 +146,7 @@ impl Shared {
         disk || state.kept + wanted > self.options.max_bytes
     }
 
-    fn ask_for_spare(&self, state: &mut State) {
+    pub(super) fn ask_for_spare(&self, state: &mut State) {
         let due = state.prepare_after.is_none_or(|after| Instant::now() >= after);
         if !state.preparing && due && self.prepare.try_send(()).is_ok() {
             state.preparing = true;

@@ -232,7 +232,8 @@ impl<'a> Evidence<'a> {
             | Record::Change(_)
             | Record::Feedback(_)
             | Record::Content(_)
-            | Record::Erased(_) => {}
+            | Record::Erased(_)
+            | Record::Correction(_) => {}
         }
     }
 

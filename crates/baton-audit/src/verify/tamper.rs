@@ -274,7 +274,8 @@ impl Tamperer<'_> {
         let chain = self.content.chains.iter_mut().find(|chain| chain.boot == boot).unwrap();
         chain.stopped_ms = batch.clean_stop_ms;
         chain.previous = batch.boot.and_then(|boot| boot.previous);
-        chain.head = ChainHead { boot, seq: batch.block.last_seq, hash: batch.block.last.to_string() };
+        chain.head =
+            ChainHead { boot, seq: batch.blocks[0].last_seq, hash: batch.blocks[0].last.to_string() };
     }
 
     /// The rows in the order of the log, by their places in the table.

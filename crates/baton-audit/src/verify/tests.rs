@@ -190,9 +190,10 @@ fn rewrite(store: &MemoryStore, boot: BootId, payloads: &[Vec<u8>], seals: Optio
     content.rows.extend(batch.decisions);
     for chain in content.chains.iter_mut().filter(|chain| chain.boot == boot) {
         chain.stopped_ms = batch.clean_stop_ms;
-        chain.head = ChainHead { boot, seq: batch.block.last_seq, hash: batch.block.last.to_string() };
+        chain.head =
+            ChainHead { boot, seq: batch.blocks[0].last_seq, hash: batch.blocks[0].last.to_string() };
     }
     for block in content.blocks.iter_mut().filter(|block| block.boot == boot) {
-        *block = batch.block.clone();
+        *block = batch.blocks[0].clone();
     }
 }

@@ -338,6 +338,9 @@ fn everything_else_of_the_example_loads() {
           ]
         }
       },
+      "runs": {
+        "webhook": null
+      },
       "telemetry": {
         "log_filter": "info",
         "log_format": "auto",
@@ -1149,5 +1152,39 @@ impl Bench {
         let draft = self.dir.path().join("draft");
         fs::write(&draft, text).unwrap();
         fs::rename(draft, self.dir.path().join("baton.yaml")).unwrap();
+    }
+}
+
+#[test]
+fn a_mistyped_name_of_what_is_captured_names_the_nearest_one() {
+    let text = |capture: &str| {
+        format!(
+            "providers: {{ local: {{ dialect: openai_chat, base_url: \"http://127.0.0.1:8000/v1\", models: [a] }} }}\n\
+             models: {{ local/a: {{ aliases: [quick] }} }}\n\
+             policies: {{ frugal: {{ order: cheapest }} }}\n\
+             routes: {{ smart: {{ pool: [local/a] }} }}\n\
+             agents: {{ root: {{ model: local/a, description: d, instruction: i }} }}\n\
+             audit: {{ capture: {{ content: true, {capture} }} }}\n"
+        )
+    };
+    for (capture, wrong) in [
+        ("routes: [smrt]", "there is no route `smrt`"),
+        ("routes: [smrt]", "did you mean `smart`?"),
+        ("routes: [quik]", "did you mean `quick`?"),
+        ("routes: [agent/rot]", "did you mean `root`?"),
+        ("routes: [policy/frugl]", "did you mean `frugal`?"),
+        ("policies: [frugl]", "did you mean `frugal`?"),
+        ("keys: [key_1]", "`key_1` is no id of a key"),
+    ] {
+        let mistakes = check(&text(capture));
+        assert!(mistakes.contains(wrong) && mistakes.contains("audit.capture."), "{capture}: {mistakes}");
+    }
+    for capture in [
+        "routes: [smart, local/a, quick, agent/root, policy/frugal, baton/auto]",
+        "policies: [frugal, default, only-in-the-store]",
+        "keys: [anonymous, key_0190d4ff5a7c7000800000000000002a]",
+    ] {
+        let loaded = load_with(text(capture).as_bytes(), &ENV, Flags::default());
+        assert!(loaded.is_ok(), "{capture}: {:?}", loaded.err());
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use baton_audit::{Redactor, SecretKind};
+use baton_model::KeyId;
 
+use super::mcp::Nameable;
 use super::provider;
 use crate::reader::{At, Reader, Section};
 use crate::value::{Wrong, duration, path, size};
@@ -27,7 +29,7 @@ const DAY: u64 = 86_400;
 /// Longer is meant as for ever.
 const MAX_DAYS: u64 = 100 * DAYS_OF_A_YEAR;
 
-pub(super) fn audit(reader: &mut Reader<'_>, top: &mut Section<'_>) -> Audit {
+pub(super) fn audit(reader: &mut Reader<'_>, top: &mut Section<'_>, known: &Nameable<'_>) -> Audit {
     let mut audit = Audit::default();
     let Some(mut section) = reader.take(top, "audit").and_then(|at| reader.section(&at)) else {
         return audit;
@@ -51,17 +53,23 @@ pub(super) fn audit(reader: &mut Reader<'_>, top: &mut Section<'_>) -> Audit {
         reader.finish(files);
     }
     audit.alerts = reader.take(&mut section, "alerts").and_then(|at| alerts(reader, &at));
-    audit.capture = reader.take(&mut section, "capture").and_then(|at| capture(reader, &at));
+    audit.capture = reader.take(&mut section, "capture").and_then(|at| capture(reader, &at, known));
     reader.finish(section);
     audit
 }
 
 /// What is kept of requests and answers; nothing unless it says so.
-fn capture(reader: &mut Reader<'_>, at: &At<'_>) -> Option<CaptureSettings> {
+fn capture(reader: &mut Reader<'_>, at: &At<'_>, known: &Nameable<'_>) -> Option<CaptureSettings> {
     let mut section = reader.section(at)?;
     let content = reader.take(&mut section, "content").and_then(|at| reader.boolean(&at));
-    let [keys, routes, policies] =
-        ["keys", "routes", "policies"].map(|key| texts(reader, &mut section, key).unwrap_or_default());
+    let keys = names(reader, &mut section, "keys", |text| match text {
+        "anonymous" => Ok(text.to_owned()),
+        id => id.parse::<KeyId>().map(|_| id.to_owned()).map_err(|_error| {
+            Wrong::new(format!("`{id}` is no id of a key")).hint("`baton keys list` shows them: `key_...`")
+        }),
+    });
+    let routes = names(reader, &mut section, "routes", |text| known.asked(text));
+    let policies = names(reader, &mut section, "policies", |text| known.deciding(text));
     let words = SecretKind::ALL.map(|kind| (kind.as_str(), kind));
     let redact = reader.take(&mut section, "redact").and_then(|at| reader.list(&at));
     let redact =
@@ -82,13 +90,18 @@ fn capture(reader: &mut Reader<'_>, at: &At<'_>) -> Option<CaptureSettings> {
     })
 }
 
-fn texts(reader: &mut Reader<'_>, section: &mut Section<'_>, key: &'static str) -> Option<Vec<String>> {
-    let items = reader.take(section, key).and_then(|at| reader.one_or_more(&at))?;
+fn names(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+    key: &'static str,
+    name: impl Fn(&str) -> Result<String, Wrong>,
+) -> Vec<String> {
+    let items = reader.take(section, key).and_then(|at| reader.one_or_more(&at)).unwrap_or_default();
     let text = |text: &str| match text {
         "" => Err(Wrong::new("the name is empty")),
-        text => Ok(text.to_owned()),
+        text => name(text),
     };
-    Some(items.iter().filter_map(|at| reader.read(at, text)).collect())
+    items.iter().filter_map(|at| reader.read(at, text)).collect()
 }
 
 /// A regular expression that a redactor takes.
@@ -130,7 +143,7 @@ fn alerts(reader: &mut Reader<'_>, at: &At<'_>) -> Option<Alerts> {
 }
 
 /// Where messages go, with the secret that signs them.
-fn webhook(reader: &mut Reader<'_>, at: &At<'_>) -> Option<WebhookSettings> {
+pub(super) fn webhook(reader: &mut Reader<'_>, at: &At<'_>) -> Option<WebhookSettings> {
     let section = reader.section(at)?;
     webhook_in(reader, section)
 }

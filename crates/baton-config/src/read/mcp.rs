@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names::Names;
 use super::policy;
-use crate::config::{McpEndpoint, Specialist};
+use crate::config::{DEFAULT_POLICY, McpEndpoint, Specialist};
 use crate::reader::{At, Named, Reader, Section};
 use crate::value::{Wrong, did_you_mean, duration};
 use crate::{Agents, Route};
@@ -362,6 +362,32 @@ impl Nameable<'_> {
             text == ANY_MODEL || self.routes.iter().any(|route| route.name.as_str() == text)
         };
         if known { Ok(text.to_owned()) } else { self.names.model(text).map(|name| name.to_string()) }
+    }
+
+    /// What clients ask for, with the nearest one of all that can be asked for.
+    pub(super) fn asked(&self, text: &str) -> Result<String, Wrong> {
+        self.named(text).map_err(|wrong| {
+            let routes = self.routes.iter().map(|route| route.name.as_str());
+            match did_you_mean(text, routes.chain([ANY_MODEL])) {
+                Some(hint) => Wrong::new(format!("there is no route `{text}`")).hint(hint),
+                None => wrong,
+            }
+        })
+    }
+
+    /// A policy that may decide where requests go. The store may have others than the file: only what is nearly one
+    /// of the file's is taken for a slip.
+    pub(super) fn deciding(&self, text: &str) -> Result<String, Wrong> {
+        let own = self.agents.agents.iter().map(|agent| agent.policy.reference.name.as_str());
+        let names = self.policies.iter().map(|entry| entry.name.as_str()).chain([DEFAULT_POLICY]).chain(own);
+        let names: Vec<&str> = names.collect();
+        if names.contains(&text) {
+            return Ok(text.to_owned());
+        }
+        match did_you_mean(text, names) {
+            Some(hint) => Err(Wrong::new(format!("there is no policy `{text}`")).hint(hint)),
+            None => Ok(text.to_owned()),
+        }
     }
 }
 

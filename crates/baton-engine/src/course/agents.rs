@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use self::background::Background;
 use self::plan::Edits;
-use self::purse::Purse;
+use super::purse::Purse;
 use super::{Course, Way, internal, kept_by, turn_end};
 use crate::agents::{Agent, Crew, Offered, PREFIX, request_of};
 use crate::consider::{Considered, keys};
@@ -36,7 +36,6 @@ mod choose;
 mod kept;
 mod patterns;
 mod plan;
-mod purse;
 mod station;
 mod steps;
 
@@ -56,11 +55,11 @@ pub(super) struct Agents {
     /// Why the last hand-over was forbidden by a step.
     vetoed: Option<String>,
     /// What the run may still use, in all of its parts.
-    purse: Purse,
+    pub(super) purse: Purse,
     /// Those who work while others go on.
     background: Background,
     /// Who gave the task, where the whole run does one of another's.
-    tasked_by: Option<usize>,
+    pub(super) tasked_by: Option<usize>,
     /// The text of the last turn that nobody sees.
     said: String,
     /// Whether whoever waited for an answer cannot go on with it.
@@ -250,7 +249,8 @@ impl Engine {
         let choice = Choice { kind, candidate, from: None, reason: arrival.reason, credential };
         let (basis, retries) = (station.basis.clone(), station.retries);
         let limits = &machine.terms().limits;
-        let prospects = Prospects { context, offered, purse: Purse::new(limits) };
+        let shared = ask.kept.as_ref().and_then(|kept| kept.purse());
+        let prospects = Prospects { context, offered, purse: Purse::new(limits).within(shared) };
         let mut agents = Agents::new(crew, entry, prospects);
         agents.scenes.push(Scene { base: Arc::clone(&ask), stations: HashMap::from([(active, station)]) });
         agents.count_first(&machine, active);

@@ -6,7 +6,7 @@ use baton_model::{DecisionId, FinishReason, NanoUsd, RawJson, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Spent;
+use super::{PendingApproval, Spent, StepNote};
 
 /// What a run has come to so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Progress {
     /// The calls that the caller is waited for.
     #[serde(default)]
     pub calls: Vec<PendingCall>,
+    /// The calls that the caller is to say a word of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<PendingApproval>,
     /// What all turns used.
     #[serde(default)]
     pub usage: Usage,
@@ -78,8 +81,11 @@ pub enum Ending {
 /// One turn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TurnTold {
-    /// Counted from 1 over the whole run.
+    /// Counted from 1 over the whole run, or over its step.
     pub turn: u32,
+    /// The step that it was taken in, of a workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// The stretch that one model or agent owns, counted from 1.
     pub hop: u32,
     /// The agent that took it.
@@ -119,6 +125,9 @@ pub struct HandoffTold {
     /// The decision, once it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<DecisionId>,
+    /// The step that it happened in, of a workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// Whether the target could not take it, and it went back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub undone: bool,
@@ -141,9 +150,18 @@ pub struct ToolTold {
     pub arguments: Value,
     /// Whether it failed.
     pub is_error: bool,
+    /// The step that called it, of a workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
     /// Whether nobody knows if it was carried out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub outcome_unknown: bool,
+    /// What it would take to make a call of unknown outcome again: `approval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat_needs: Option<String>,
+    /// What the caller said of it, where it was asked: `approved` or `rejected`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     /// What it said, as the model read it.
     pub result: String,
     /// How long it took.
@@ -201,6 +219,25 @@ impl Progress {
             tokens: self.usage.input_tokens.saturating_add(self.usage.output_tokens),
             cost: self.cost,
         }
+    }
+
+    /// Adds what a step came to.
+    pub(super) fn absorb(&mut self, step: Self, note: &StepNote) {
+        let name = || Some(note.name.clone());
+        if !step.turns.is_empty() {
+            self.is_priced = step.is_priced && (self.turns.is_empty() || self.is_priced);
+        }
+        self.turns.extend(step.turns.into_iter().map(|turn| TurnTold {
+            step: name(),
+            task: turn.task || note.aside,
+            ..turn
+        }));
+        self.handoffs.extend(step.handoffs.into_iter().map(|told| HandoffTold { step: name(), ..told }));
+        self.tools.extend(step.tools.into_iter().map(|told| ToolTold { step: name(), ..told }));
+        self.errors.extend(step.errors);
+        self.usage += step.usage;
+        self.cost = NanoUsd(self.cost.0.saturating_add(step.cost.0));
+        self.attempts = self.attempts.saturating_add(step.attempts);
     }
 
     /// The agents, or models, that took turns, in order; each as often as it began to.

@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 2000;
 const MAX_BRACKETS: usize = 8;
 
 /// The most expressions within each other, as far as brackets and conditions make them.
-const MAX_RECURSION: u16 = 16;
+pub(crate) const MAX_RECURSION: u16 = 16;
 
 /// Expressions that are in order.
 #[derive(Debug, Default)]
@@ -67,7 +67,7 @@ pub(super) fn read(source: &str) -> Result<(Checked, IdedExpr), Vec<Found>> {
 }
 
 /// The first bracket that stands within too many others, outside of texts and remarks.
-fn too_deep(source: &str) -> Option<usize> {
+pub(crate) fn too_deep(source: &str) -> Option<usize> {
     let mut depth = 0_usize;
     let mut letters = source.char_indices().peekable();
     let mut quote = None;

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Limits, Member, Members, ToolCall};
 
+mod budgets;
 mod tape;
 mod team;
 

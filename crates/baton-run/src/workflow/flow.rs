@@ -246,16 +246,34 @@ impl Flow {
         Ok(())
     }
 
-    /// What was under way is not any more: another process goes on. Steps that were asked and have not answered are
-    /// asked again, as another attempt.
+    /// What was under way is not any more: somebody else goes on. The same attempts are due once more; who carries
+    /// them out knows how far they had come.
     pub fn resume(&mut self) {
         for step in &mut self.steps {
             match step.state {
-                State::Asked => step.state = State::Waiting,
+                State::Asked => {
+                    step.state = State::Waiting;
+                    step.attempts = step.attempts.saturating_sub(1);
+                }
                 State::Checked => step.state = State::Answered,
                 _ => {}
             }
         }
+    }
+
+    /// The attempts that are under way: the step, which attempt, and whether its answer is being looked at.
+    pub fn under_way(&self) -> impl Iterator<Item = (usize, u32, bool)> {
+        self.steps.iter().enumerate().filter_map(|(at, step)| match step.state {
+            State::Asked => Some((at, step.attempts, false)),
+            State::Checked => Some((at, step.attempts, true)),
+            _ => None,
+        })
+    }
+
+    /// What it carries out.
+    #[must_use]
+    pub const fn workflow(&self) -> &Workflow {
+        &self.workflow
     }
 
     /// Ends it, whatever its steps are doing.

@@ -89,6 +89,8 @@ pub enum RunKind {
     Response,
     /// A run of its own.
     Run,
+    /// The news that a run has ended, until somebody has taken it.
+    Notice,
 }
 
 impl RunKind {
@@ -98,6 +100,7 @@ impl RunKind {
         match self {
             Self::Response => "response",
             Self::Run => "run",
+            Self::Notice => "notice",
         }
     }
 }
@@ -106,7 +109,7 @@ impl FromStr for RunKind {
     type Err = StateError;
 
     fn from_str(text: &str) -> Result<Self, StateError> {
-        let known = [Self::Response, Self::Run].into_iter().find(|kind| kind.as_str() == text);
+        let known = [Self::Response, Self::Run, Self::Notice].into_iter().find(|kind| kind.as_str() == text);
         known
             .ok_or_else(|| StateError::new(StateErrorKind::Corrupt, "the store holds an unknown kind of run"))
     }

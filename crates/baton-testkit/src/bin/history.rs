@@ -21,8 +21,6 @@ use baton_testkit::history::{History, MODELS, principal, session};
 use clap::Parser;
 use sqlx::{Connection, PgConnection};
 
-/// The history spans thirteen months.
-const SPAN_MS: u64 = 395 * 86_400_000;
 const DAY_MS: u64 = 86_400_000;
 /// What arrives meanwhile.
 const RATE: u64 = 500;
@@ -40,6 +38,10 @@ struct Args {
     /// How many decisions.
     #[arg(long)]
     rows: u64,
+    /// How many days the history spans; thirteen months unless said otherwise. Few rows in few days are as dense
+    /// as many rows in many.
+    #[arg(long, default_value_t = 395)]
+    days: u64,
     /// How often each question is asked.
     #[arg(long, default_value_t = 40)]
     times: u64,
@@ -64,11 +66,11 @@ async fn main() -> anyhow::Result<()> {
         (None, None) => anyhow::bail!("name a store: --postgres URL or --sqlite FOLDER"),
     };
     let begin_ms = baton_audit::Clock::now_ms(&baton_audit::SystemClock) / DAY_MS * DAY_MS;
-    let end_ms = begin_ms + SPAN_MS;
+    let days = args.days.max(1);
+    let end_ms = begin_ms + days * DAY_MS;
 
     let started = Instant::now();
     let mut history = History::begin(Arc::clone(&store) as Arc<dyn AuditStore>, 0, begin_ms)?;
-    let days = SPAN_MS / DAY_MS;
     for day in 0..days {
         let from_ms = begin_ms + day * DAY_MS;
         // As in life, but once a day: short buckets go when their time is over.
@@ -109,7 +111,7 @@ async fn main() -> anyhow::Result<()> {
         }
         report(name, times, rows, 50.0, &mut failed);
     }
-    let from_ms = end_ms - 30 * DAY_MS;
+    let from_ms = end_ms - days.min(30) * DAY_MS;
     for (name, width, group_by) in [
         ("usage 30 days, by model", BucketWidth::Day, vec![Dimension::Model]),
         ("usage 30 days, by principal", BucketWidth::Day, vec![Dimension::Principal]),

@@ -1,11 +1,13 @@
 //! Asks for decisions, and shows them.
 
+mod query;
+
 use std::io::Write as _;
 
 use axum::http::Method;
 use baton_audit::{
-    Decision, DecisionKind, DecisionView, ListQuery, Outcome, OutcomeStatus, OutcomeView, PageStart,
-    PolicyFilter, Range, StatusFilter, csv_line, utc, verdict_text,
+    CorrectionRow, Decision, DecisionKind, DecisionView, ListQuery, Outcome, OutcomeStatus, OutcomeView,
+    PageStart, PolicyFilter, Range, StatusFilter, csv_line, utc, verdict_text,
 };
 use baton_model::{DecisionId, RunId};
 use clap::Args;
@@ -215,6 +217,9 @@ pub(super) struct Row {
     pub(super) status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) outcome: Option<Box<Outcome>>,
+    /// What its attempt cost, where that was counted anew; the last one counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) corrections: Vec<CorrectionRow>,
 }
 
 /// A page of them.
@@ -251,7 +256,7 @@ impl Row {
             (None, "crashed") => OutcomeView::Crashed,
             (None, _) => OutcomeView::NotExpected,
         };
-        DecisionView { decision: self.decision.clone(), outcome }
+        DecisionView { decision: self.decision.clone(), outcome, corrections: self.corrections.clone() }
     }
 
     fn tokens(&self) -> Option<(u64, u64)> {
@@ -260,9 +265,17 @@ impl Row {
     }
 
     fn cost(&self) -> Option<String> {
-        let nano = self.outcome.as_ref()?.cost?.0;
-        Some(format!("${}.{:06}", nano / 1_000_000_000, nano % 1_000_000_000 / 1_000))
+        let corrected = self.corrections.last().map(|row| row.cost_nano);
+        corrected.or_else(|| self.first_cost()).map(dollars)
     }
+
+    fn first_cost(&self) -> Option<u64> {
+        Some(self.outcome.as_ref()?.cost?.0)
+    }
+}
+
+fn dollars(nano: u64) -> String {
+    format!("${}.{:06}", nano / 1_000_000_000, nano % 1_000_000_000 / 1_000)
 }
 
 pub(super) async fn ask(
@@ -362,6 +375,10 @@ fn members(row: &Row) -> Vec<[String; 2]> {
         members.extend(outcome.http_status.map(|status| ("http status", status.to_string())));
         members.extend(row.tokens().map(|(input, output)| ("tokens", format!("{input} in, {output} out"))));
         members.push(("cost", shown(row.cost())));
+        if let Some(last) = row.corrections.last() {
+            members.push(("first cost", shown(row.first_cost().map(dollars))));
+            members.push(("counted anew", format!("{} with prices {}", utc(last.at_ms), last.prices)));
+        }
         members.push(("took", format!("{}.{:03} ms", outcome.total_us / 1_000, outcome.total_us % 1_000)));
     }
     members.into_iter().map(|(name, value)| [name.to_owned(), value]).collect()

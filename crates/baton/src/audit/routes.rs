@@ -9,26 +9,34 @@ use axum::{Json, Router};
 use baton_audit::{DecisionView, DecisionsError, Lookup, OutcomeView, StoreError};
 use baton_model::{BootId, DecisionId, KeyId, RunId};
 use baton_state::Subject;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::SETTLING;
 use super::list::{Ask, Page, Row};
 use crate::content::Beside;
-use crate::control::{Control, Refused, record};
+use crate::control::{Actor, Control, Refused, record};
 
-/// The routes.
+/// The routes of the control socket alone.
 pub(crate) fn router() -> Router<Control> {
     Router::new()
         .route("/audit/list", post(list))
         .route("/audit/records/{id}", get(records))
         .route("/audit/settle", post(settle))
         .route("/audit/chains", get(chains))
-        .route("/audit/keys", get(keys))
         .route("/audit/rotate-key", post(rotate_key))
         .route("/audit/reproject/{boot}", post(reproject))
+        .route("/audit/feedback", post(super::lessons::feedback))
+        .route("/audit/lessons", post(super::lessons::lessons))
+        .route("/audit/recompute", post(super::recompute::recompute))
         .route("/audit/content/{id}", get(content))
         .route("/audit/erase", post(erase))
+}
+
+/// The routes that administrators have over the network too.
+pub(crate) fn remote_router() -> Router<Control> {
+    Router::new().route("/audit/keys", get(keys))
 }
 
 async fn list(State(control): State<Control>, Json(ask): Json<Ask>) -> Result<Json<Page>, Refused> {
@@ -69,16 +77,16 @@ fn row(view: DecisionView) -> Row {
         OutcomeView::Crashed => ("crashed", None),
         OutcomeView::Recorded(outcome) => (outcome.status.as_str(), Some(outcome)),
     };
-    Row { decision: view.decision, status: status.to_owned(), outcome }
+    Row { decision: view.decision, status: status.to_owned(), outcome, corrections: view.corrections }
 }
 
 /// Signs where the chain stands, waits until the store has all of it, and says which keys signed.
 async fn settle(State(control): State<Control>) -> Result<Json<Value>, Refused> {
     control.journal.checkpoint().await.map_err(|error| failed(error.into()))?;
     let settled = control.relay.drain(SETTLING).await;
-    let Json(keys) = keys(State(control.clone())).await?;
+    let Json(SigningKeys { data: keys, .. }) = keys(State(control.clone())).await?;
     Ok(Json(json!({
-        "settled": settled, "boot": control.journal.boot().to_string(), "keys": keys.get("data"),
+        "settled": settled, "boot": control.journal.boot().to_string(), "keys": keys,
         "now_ms": control.ids.now_ms(),
     })))
 }
@@ -97,27 +105,45 @@ async fn chains(State(control): State<Control>) -> Result<Json<Value>, Refused> 
     Ok(Json(json!({"object": "list", "data": rows, "has_more": false})))
 }
 
-/// The public halves of all keys that have signed here, oldest first.
-async fn keys(State(control): State<Control>) -> Result<Json<Value>, Refused> {
-    let keys = control.signing.public_keys().map_err(failed)?;
-    let keys: Vec<String> = keys.iter().map(baton_audit::CheckpointKey::to_base64).collect();
-    Ok(Json(json!({"object": "list", "data": keys, "has_more": false})))
+/// Public keys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SigningKeys {
+    #[schema(example = "list")]
+    object: &'static str,
+    data: Vec<String>,
+    has_more: bool,
 }
 
-async fn rotate_key(State(control): State<Control>) -> Result<Json<Value>, Refused> {
-    record(&control, "audit.rotate_key", "signing", Value::Null).await?;
+/// Lists the public halves of all keys that have signed the audit log here, oldest first.
+#[utoipa::path(
+    get,
+    path = "/admin/v1/audit/keys",
+    operation_id = "admin.audit.keys",
+    tag = "admin",
+    responses((status = 200, description = "Keys as `baton audit verify --key` takes them", body = SigningKeys, example = json!({"object": "list", "data": ["6VnpGgXg1qXhGDlQ3X4eZ5oNn3pY0W3L5oVtqk1n0Yc="], "has_more": false}))),
+    security(("bearer" = []), ("x-api-key" = [])),
+)]
+pub(crate) async fn keys(State(control): State<Control>) -> Result<Json<SigningKeys>, Refused> {
+    let keys = control.signing.public_keys().map_err(failed)?;
+    let data = keys.iter().map(baton_audit::CheckpointKey::to_base64).collect();
+    Ok(Json(SigningKeys { object: "list", data, has_more: false }))
+}
+
+async fn rotate_key(State(control): State<Control>, actor: Actor) -> Result<Json<Value>, Refused> {
+    record(&control, &actor, "audit.rotate_key", "signing", Value::Null).await?;
     let key = control.signing.rotate(&control.journal).await.map_err(failed)?;
     Ok(Json(json!({"public": key.public, "previous": key.previous, "at_ms": key.at_ms})))
 }
 
 async fn reproject(
     State(control): State<Control>,
+    actor: Actor,
     UrlPath(boot): UrlPath<String>,
 ) -> Result<Json<Value>, Refused> {
     let boot: BootId = boot.parse().map_err(|error: baton_model::IdError| {
         Refused(StatusCode::BAD_REQUEST, format!("`{boot}` is no chain: {error}"))
     })?;
-    record(&control, "audit.reproject", &boot.to_string(), Value::Null).await?;
+    record(&control, &actor, "audit.reproject", &boot.to_string(), Value::Null).await?;
     let rows = control.upkeep.reproject(boot).await.map_err(away)?;
     Ok(Json(json!({"chain": boot.to_string(), "rows": rows})))
 }
@@ -125,12 +151,13 @@ async fn reproject(
 /// What was captured of a decision. That it was read is recorded.
 async fn content(
     State(control): State<Control>,
+    actor: Actor,
     UrlPath(id): UrlPath<String>,
 ) -> Result<Json<Value>, Refused> {
     let id: DecisionId = id.parse().map_err(|_error| {
         Refused(StatusCode::BAD_REQUEST, format!("`{id}` is not a decision's id (`dec_…`)"))
     })?;
-    record(&control, "content.read", &id.to_string(), Value::Null).await?;
+    record(&control, &actor, "content.read", &id.to_string(), Value::Null).await?;
     let data = control.contents.of(id).await.map_err(away)?;
     Ok(Json(json!({"object": "list", "data": data, "has_more": false})))
 }
@@ -142,7 +169,11 @@ struct Erase {
     subject: String,
 }
 
-async fn erase(State(control): State<Control>, Json(erase): Json<Erase>) -> Result<Json<Value>, Refused> {
+async fn erase(
+    State(control): State<Control>,
+    actor: Actor,
+    Json(erase): Json<Erase>,
+) -> Result<Json<Value>, Refused> {
     let subject = subject_of(&erase.subject)
         .ok_or_else(|| Refused(StatusCode::BAD_REQUEST, "the subject has no name".to_owned()))?;
     let beside = Beside {
@@ -151,7 +182,7 @@ async fn erase(State(control): State<Control>, Json(erase): Json<Erase>) -> Resu
         runs: Arc::clone(&control.erasable_runs),
         answers: control.answers.clone(),
     };
-    let erased = control.contents.erase(&subject, "cli", beside).await;
+    let erased = control.contents.erase(&subject, actor.as_str(), beside).await;
     let erased = erased.map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, format!("{error:#}")))?;
     Ok(Json(json!(erased)))
 }
@@ -170,16 +201,16 @@ fn subject_of(text: &str) -> Option<Subject> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
-fn failed(error: anyhow::Error) -> Refused {
+pub(super) fn failed(error: anyhow::Error) -> Refused {
     Refused(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}"))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
-fn unreadable(error: DecisionsError) -> Refused {
+pub(super) fn unreadable(error: DecisionsError) -> Refused {
     Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "so that it can be given to `map_err`")]
-fn away(error: StoreError) -> Refused {
+pub(super) fn away(error: StoreError) -> Refused {
     Refused(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }

@@ -6,6 +6,7 @@
 //! - **Invariant:** nothing is written that was not redacted, and texts are put together before they are redacted.
 //! - **Never here:** how content is sealed.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -13,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use baton_access::KeyRing;
 use baton_audit::{ContentPart, OutcomeStatus, Redactor};
 use baton_config::CaptureSettings;
 use baton_engine::{Answered, Ask, Bounds, Capture, Captured, Room, SaidContent};
@@ -281,6 +283,13 @@ fn whole_words(text: &str) -> usize {
 /// What stands between words, and in no form of anything that is redacted.
 fn is_between(c: char) -> bool {
     c.is_whitespace() || !c.is_ascii() || matches!(c, '"' | '{' | '}' | '[' | ']' | '<' | '>' | ',')
+}
+
+/// The keys that are to be captured and that nobody has.
+pub(super) fn unknown_keys<'s>(settings: &'s CaptureSettings, ring: &KeyRing) -> Vec<&'s str> {
+    let known: HashSet<String> = ring.records().iter().map(|record| record.id.to_string()).collect();
+    let ids = settings.keys.iter().map(String::as_str);
+    ids.filter(|id| *id != "anonymous" && !known.contains(*id)).collect()
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ fn the_upstream_gets_what_the_policy_saw() {
 fn an_answer_passes_byte_for_byte() {
     use baton_testkit::fake::{End, FakeUpstream, Raw, Script, Step};
     run(async {
-        let odd = r#"{ "id":"x", "object":"chat.completion","created":1,"model":"m", "x_new":[1.50,1e999,{"b":1,"a":2}],"choices":[{"index":0,"message":{"role":"assistant","content":"\u00e9\/"},"finish_reason":"stop"}] }"#;
+        let odd = r#"{ "id":"x", "object":"chat.completion","created":1,"model":"m", "x_new":[1.50,1e999,{"b":1,"a":2}],"choices":[{"index":0,"message":{"role":"assistant","content":"\u00e9\/","refusal":null},"logprobs":null,"finish_reason":"stop"}] }"#;
         let raw = Raw {
             status: 200,
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],

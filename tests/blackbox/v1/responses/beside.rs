@@ -1,22 +1,29 @@
 //! A provider of chat completions that answers `/responses` too: its clients of responses are passed on to that, and
 //! what they may read again is kept here.
 
-use baton_testkit::fake::{FakeUpstream, Script, Seen};
+use baton_testkit::fake::{FakeUpstream, Script, Seen, Step};
 use serde_json::{Value, json};
 
 use super::final_response;
+use crate::blackbox::handoff::{calls, says, transfer};
 use crate::blackbox::support::{Baton, Fixture, run, unique};
 use crate::blackbox::v1::answers::{WAYS, chat, greeting, message, response, text};
 
 /// A server with a provider `both`, which is the fake of `oai` and answers in both of its formats.
 async fn fixture() -> Fixture {
-    let openai = FakeUpstream::start(Script::default()).await.expect("a fake upstream");
+    scripted(Vec::new(), "").await
+}
+
+/// The same with these turns, and with more of a configuration.
+async fn scripted(steps: Vec<Step>, more: &str) -> Fixture {
+    let script = steps.into_iter().fold(Script::default(), Script::then);
+    let openai = FakeUpstream::start(script).await.expect("a fake upstream");
     let anthropic = FakeUpstream::start(Script::default()).await.expect("a fake upstream");
     let both = format!(
         "providers:\n  both: {{ dialect: openai_chat, responses: true, base_url: \"{}\", api_key: sk-fake-openai }}",
         openai.base_url()
     );
-    let config = Fixture::config(&openai, &anthropic, "").replacen("providers:", &both, 1);
+    let config = Fixture::config(&openai, &anthropic, more).replacen("providers:", &both, 1);
     let baton = Baton::start(&config).await;
     Fixture { baton, openai, anthropic }
 }
@@ -112,6 +119,42 @@ fn what_the_provider_keeps_stays_its_own() {
             assert_ne!(text(&whole["id"]), format!("resp_{digits}"));
             let seen = only(fixture.openai_saw(&format!("{test}/fake"))).json();
             assert_eq!(seen["previous_response_id"], "resp_fake1");
+        }
+    });
+}
+
+#[test]
+fn what_is_stored_nowhere_here_says_so() {
+    run(async {
+        let fixture = scripted(Vec::new(), "responses: { store: never }").await;
+        for stream in WAYS {
+            let test = unique();
+            let body = json!({"model": format!("both/{test}/fake"), "input": "hi", "stream": stream});
+            let answer = fixture.baton.responses(&body).await.expect(200);
+            let whole = if stream { final_response(answer.text()) } else { answer.json() };
+            assert_eq!(whole["store"], false, "{stream}: {whole}");
+            fixture.baton.get(&format!("/v1/responses/{}", text(&whole["id"]))).await.openai_error(404);
+            // What the client sent is the provider's to see.
+            let seen = only(fixture.openai_saw(&format!("{test}/fake")));
+            assert!(seen.path.ends_with("/responses") && seen.json().get("store").is_none(), "{seen:?}");
+        }
+    });
+}
+
+#[test]
+fn a_hand_over_between_two_of_its_dialect_is_not_translated() {
+    run(async {
+        for (pool, translated) in [
+            (["both/fake", "resp/fake-b"], Value::Null),
+            (["both/fake", "oai/fake-b"], json!("openai_responses->openai_chat")),
+        ] {
+            let turns = vec![calls(vec![transfer(pool[1], "r")]), says("Then that.")];
+            let fixture = scripted(turns, "").await;
+            let answer = fixture.baton.responses(&json!({"model": pool, "input": "go"})).await.expect(200);
+            let run = fixture.baton.run_of(&answer).await;
+            let decisions = run["decisions"].as_array().expect("decisions").clone();
+            let handed = decisions.iter().find(|one| one["kind"] == "handoff").expect("a hand-over");
+            assert_eq!(handed["handoff"]["translated"], translated, "{handed}");
         }
     });
 }

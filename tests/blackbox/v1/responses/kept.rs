@@ -5,12 +5,11 @@ use serde_json::{Value, json};
 use crate::blackbox::support::{Fixture, run, unique};
 
 /// A member that names something that is kept, and the path under which it is refused.
-fn named() -> [(Value, &'static str); 5] {
+fn named() -> [(Value, &'static str); 4] {
     [
         (json!({"input": "hi", "previous_response_id": "resp_fake1"}), "previous_response_id"),
         (json!({"input": "hi", "conversation": "conv_fake1"}), "conversation"),
         (json!({"input": "hi", "prompt": {"id": "pmpt_1", "version": "2"}}), "prompt"),
-        (json!({"input": "hi", "background": true}), "background"),
         (
             json!({"input": [{"role": "user", "content": "hi"}, {"type": "item_reference", "id": "msg_1"}]}),
             "input[1].id",
@@ -40,6 +39,19 @@ fn it_goes_to_the_one_provider_as_it_was_sent() {
                 }
             }
         }
+    });
+}
+
+#[test]
+fn a_provider_that_keeps_its_answers_makes_them_in_the_background_itself() {
+    run(async {
+        let fixture = Fixture::shared().await;
+        let test = unique();
+        let body = json!({"model": format!("resp/{test}/fake"), "input": "hi", "background": true});
+        let answer = fixture.baton.responses(&body).await.expect(200);
+        assert_eq!(fixture.openai_saw(&format!("{test}/fake"))[0].json()["background"], true);
+        let digits = answer.header("x-request-id").trim_start_matches("req_").to_owned();
+        assert_ne!(answer.json()["id"], json!(format!("resp_{digits}")), "the id is the provider's");
     });
 }
 

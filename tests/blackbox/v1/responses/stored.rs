@@ -115,7 +115,7 @@ fn what_is_wrong_is_told_with_the_path_that_the_client_sent() {
         let input = json!([{"role": "user", "content": "hi"}, {"role": "tool", "content": "x"}]);
         let body = json!({"model": "echo/hello", "input": input, "previous_response_id": first["id"]});
         assert_eq!(fixture.baton.responses(&body).await.openai_error(400)["param"], "input[1].role");
-        for query in ["stream=true", "include=x", "include[]=x"] {
+        for query in ["stream=true", "stream=x", "include=x", "include[]=x"] {
             let path = format!("/v1/responses/{}?{query}", text(&first["id"]));
             let error = fixture.baton.get(&path).await.openai_error(400);
             assert_eq!(error["param"], query.split('=').next().expect("a name"));

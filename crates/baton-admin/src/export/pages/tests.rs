@@ -35,7 +35,7 @@ fn decision(number: usize) -> DecisionView {
         "reason": {"code": "only_model", "text": "so", "source": "client"},
     }))
     .unwrap();
-    DecisionView { decision, outcome: OutcomeView::NotExpected }
+    DecisionView { decision, outcome: OutcomeView::NotExpected, corrections: Vec::new() }
 }
 
 impl Source for Book {

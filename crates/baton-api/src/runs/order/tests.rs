@@ -22,6 +22,7 @@ fn order(body: &str) -> Result<Order, ApiError> {
         wanted,
         principal: &principal,
         headers: &headers,
+        workflows: &workflows(),
     };
     Order::read(reader, None, &arrival)
 }
@@ -124,9 +125,64 @@ fn what_is_wrong_is_told_with_its_path() {
     refused(r#"{"model":"a","input":"x","stream":"yes"}"#, "stream");
     refused(r#"{"model":"a","input":"x","previous_run":"run_7"}"#, "previous_run");
     refused(r#"{"model":"a","input":"x","inputs":"y"}"#, "inputs");
-    for later in ["workflow", "validation", "approvals"] {
-        refused(&format!(r#"{{"model":"a","input":"x","{later}":{{}}}}"#), later);
-    }
+}
+
+fn workflows() -> Vec<(String, Value)> {
+    let step = json!({ "name": "one", "model": "a", "input": "{{input}} for {{context.user}}" });
+    vec![("greet".to_owned(), json!({ "context": ["user"], "sequence": [step] }))]
+}
+
+#[test]
+fn a_workflow_is_one_of_the_file_or_the_requests_own() {
+    let named = order(r#"{"workflow":"greet","input":"x","context":{"user":"Ann"}}"#).unwrap();
+    assert_eq!(named.shown.workflow.as_deref(), Some("greet"));
+    let flow = named.workflow.as_ref().unwrap();
+    assert_eq!(flow.workflow().steps().collect::<Vec<_>>(), ["greet", "one"]);
+    assert_eq!(named.ask(&Checkpoint::default(), None).unwrap().models.names, ["a"]);
+    let own = order(
+        r#"{"workflow":{"name":"mine","sequence":[{"name":"one","workflow":"greet"}]},"input":"x","context":{"user":"Ann"}}"#,
+    )
+    .unwrap();
+    assert_eq!(own.shown.workflow.as_deref(), Some("mine"));
+    assert_eq!(own.ask(&Checkpoint::default(), None).unwrap().models.names, ["a"]);
+}
+
+#[test]
+fn a_workflow_that_cannot_be_carried_out_is_told_with_its_path() {
+    refused(r#"{"workflow":"greed","input":"x"}"#, "workflow");
+    refused(r#"{"workflow":"greet","input":"x"}"#, "context.user");
+    refused(r#"{"workflow":"greet","input":"x","context":{"user":1},"model":"a"}"#, "model");
+    refused(r#"{"workflow":"greet","input":"x","context":{"user":1},"tools":[]}"#, "tools");
+    refused(
+        r#"{"workflow":"greet","input":[{"role":"system","content":"x"}],"context":{"user":1}}"#,
+        "input",
+    );
+    refused(
+        r#"{"workflow":{"sequence":[{"name":"a","model":"m","input":"{{b}}"}]},"input":"x"}"#,
+        "workflow.sequence[0].input",
+    );
+    refused(r#"{"workflow":{"name":7,"sequence":[]},"input":"x"}"#, "workflow.name");
+    let foreign = r#"{"workflow":{"sequence":[{"name":"a","model":"m","mcp_servers":["https://x.example/mcp"]}]},"input":"x"}"#;
+    refused(foreign, "workflow.sequence[0].mcp_servers");
+}
+
+#[test]
+fn a_validation_and_approvals_are_kept_with_the_order() {
+    let stored = RawJson::of(
+        &order(
+            r#"{"model":"a","input":"x","validation":{"cel":"true","on_failure":"retry"},
+                "approvals":{"tools":["pay*"],"idempotent":["read"]}}"#,
+        )
+        .unwrap(),
+    )
+    .unwrap();
+    let order: Order = stored.read().unwrap();
+    assert_eq!(order.validation.as_ref().map(|it| it.check.as_str()), Some("cel"));
+    let approvals = order.terms().approvals.unwrap();
+    assert!(approvals.covers("pay_back") && !approvals.covers("read") && approvals.may_repeat("read"));
+    refused(r#"{"model":"a","input":"x","validation":{}}"#, "validation");
+    refused(r#"{"model":"a","input":"x","validation":{"cel":"true","times":1}}"#, "validation.times");
+    refused(r#"{"model":"a","input":"x","approvals":{"tools":[1]}}"#, "approvals.tools");
 }
 
 #[test]

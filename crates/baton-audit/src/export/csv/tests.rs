@@ -35,7 +35,7 @@ fn every_line_has_the_columns_of_the_first() {
     };
     decided.labels.session = Some("a, \"b\"".to_owned());
     for outcome in [OutcomeView::Running, OutcomeView::Recorded(ended)] {
-        let line = csv_line(&DecisionView { decision: (*decided).clone(), outcome });
+        let line = csv_line(&DecisionView { decision: (*decided).clone(), outcome, corrections: Vec::new() });
         let plain = line.replace("\"a, \"\"b\"\"\"", "session");
         assert_eq!(plain.split(',').count(), CSV_HEADER.split(',').count(), "{line}");
         assert!(line.ends_with("\r\n"));

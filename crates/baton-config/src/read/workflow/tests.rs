@@ -32,17 +32,6 @@ fn a_workflow_is_kept_as_it_is_written() {
 }
 
 #[test]
-fn whoever_writes_one_is_told_that_nobody_asks_for_it_yet() {
-    let told = |workflows: &str| {
-        let config = load_text(&format!("{PROVIDERS}{workflows}")).unwrap();
-        let mut report = config.agents.report.into_iter();
-        report.any(|note| note.path == "workflows" && note.kind == crate::NoteKind::WithoutEffect)
-    };
-    assert!(told("workflows: { w: { sequence: [{ name: a, model: oai/small }] } }\n"));
-    assert!(!told(""));
-}
-
-#[test]
 fn a_mistake_has_its_place() {
     assert_snapshot!(
         check("workflows:\n  w:\n    sequence:\n      - {name: a, model: oai/small}\n      - name: b\n        model: oai/smal\n        input: '{{steps.c.output}}'\n"),

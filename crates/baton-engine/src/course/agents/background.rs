@@ -22,10 +22,10 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::plan::Edits;
-use super::purse::{Aside, Purse};
 use super::{Absent, Agents, PREFIX, Prospects, Way, request_of};
 use crate::Refusal;
 use crate::attempt::WholeTurn;
+use crate::course::purse::{Aside, Purse};
 use crate::course::{Keeping, Stage};
 use crate::engine::not_recordable;
 use crate::report::Report;
