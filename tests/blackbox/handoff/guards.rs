@@ -200,7 +200,7 @@ fn a_budget_is_kept_to_the_nano_dollar() {
                     second
                 };
                 // Enough for the first turn; enough for both.
-                let (mut low, mut high) = (1_600_000, 10_000_000);
+                let (mut low, mut high) = (3_000_000, 10_000_000);
                 assert!(!try_with(low).await && try_with(high).await, "{pool:?} {way:?}");
                 while high - low > 1 {
                     let middle = low.midpoint(high);

@@ -170,7 +170,7 @@ impl Case {
             Cause::Fault(fault) => Some(Step::Fault(fault)),
             Cause::Says(status, kind, code, message) => {
                 let error = json!({"type": kind, "code": code, "message": message, "param": null});
-                let body = json!({"type": "error", "error": error}).to_string();
+                let body = json!({"type": "error", "error": error, "request_id": "req_1"}).to_string();
                 raw(status, "application/json", vec![body.into_bytes()], End::Whole)
             }
             Cause::BreaksOff if self.stream => {

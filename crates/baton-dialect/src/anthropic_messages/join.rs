@@ -275,8 +275,8 @@ fn usage_with(given: &RawObject, usage: &Usage) -> Bytes {
         ("cache_creation_input_tokens", figure(sum.cache_creation_input_tokens)),
         ("cache_read_input_tokens", figure(sum.cache_read_input_tokens)),
         ("output_tokens", figure(sum.output_tokens)),
-        // How the writes to the cache divide is known of one turn only.
-        ("cache_creation", None),
+        // How the writes to the cache divide is known of one turn only. An answer has the member, a stream has not.
+        ("cache_creation", given.get("cache_creation").map(|_| Bytes::from_static(b"null"))),
     ];
     if sum.output_tokens_details.is_some() || given.get("output_tokens_details").is_some() {
         edits.push(("output_tokens_details", Some(to_json(&sum.output_tokens_details).into())));
