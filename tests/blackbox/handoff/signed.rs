@@ -65,7 +65,9 @@ async fn answer(State(google): State<Google>, body: String) -> Response {
         let end = chunk(json!({"index": 0, "delta": {}, "finish_reason": finish}));
         ("text/event-stream", format!("{said}{end}data: [DONE]\n\n"))
     } else {
-        let choice = json!({"index": 0, "message": said, "logprobs": null, "finish_reason": finish});
+        let mut message = json!({"role": "assistant", "content": null, "refusal": null});
+        message.as_object_mut().expect("an object").extend(said.as_object().expect("an object").clone());
+        let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": finish});
         let body = json!({"id": "g1", "object": "chat.completion", "created": 1, "model": "fake", "choices": [choice]});
         ("application/json", body.to_string())
     };
