@@ -154,9 +154,10 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Takes its name away, so that nobody reads it as a part of its chain.
+    /// Takes its name away, so that nobody reads it as a part of its chain. Its new one is its own: another
+    /// may be put aside before a spare is made of this one.
     pub(crate) fn wear(self, dir: &Path) -> io::Result<Self> {
-        let path = dir.join("spare-worn");
+        let path = dir.join(format!("spare-worn-{}", self.number));
         std::fs::rename(&self.path, &path)?;
         Ok(Self { path, ..self })
     }
